@@ -1,0 +1,191 @@
+"""From a source to batches: padded, masked, shuffled by seed, as fast as slices of an array where the data fits.
+
+Shape glossary: `N` examples of a split, `B` batch, `T` time, the longest of the batch.
+
+A split that fits `cache_bytes` is read once into arrays, and a batch is gathered from them by shuffled indices, as
+Keras does with numpy arrays: about 1 microsecond an example. Anything larger is streamed from its files through a
+shuffle buffer: some 20 to 50 microseconds an example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from zoo.data.arrays import Arrays, read_arrays, varying_names
+from zoo.data.base import AbstractSource
+from zoo.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+__all__ = ["CACHE_BYTES", "batches", "mask_name", "take_arrays"]
+
+CACHE_BYTES = 2**30
+_SHUFFLE_EXAMPLES = 16_384
+_SHUFFLE_BYTES = 2**28
+
+
+def batches(
+    source: AbstractSource,
+    split: str,
+    *,
+    batch_size: int,
+    shuffle: bool,
+    seed: int,
+    drop_remainder: bool = False,
+    cache_bytes: int = CACHE_BYTES,
+    repeat: bool = False,
+) -> tf.data.Dataset:
+    """Returns batches of raw examples, a dictionary of tensors [B, ...] each, its number of batches known.
+
+    A tensor whose first axis varies is padded with zeros to the longest of its batch, and a mask is added, bool
+    [B, T], true where there is data, under the name that `mask_name` gives: `padding_mask`.
+
+    Args:
+        batch_size: examples a batch, over all replicas. The last batch of a pass is smaller where they do not divide.
+        shuffle: a new order in every pass; equal seeds give equal orders, pass by pass.
+        seed: of the orders.
+        drop_remainder: leaves a smaller last batch out; never do so where something is measured.
+        cache_bytes: the memory that reading and holding the split may take; what needs more is streamed, and with 0
+            everything is. A stream is shuffled within a buffer of at most 16,384 examples and 256 MiB.
+        repeat: passes without end.
+
+    Raises:
+        UsageError: `batch_size` is not positive.
+        UnknownNameError, DataUnavailableError, DataError: as `source.load(split)` does; or a file is damaged.
+
+    >>> from zoo.data import Synthetic
+    >>> source = Synthetic(kind="sequences", shape=(9, 2), num_train=10)
+    >>> [len(batch["padding_mask"]) for batch in batches(source, "train", batch_size=4, shuffle=True, seed=0)]
+    [4, 4, 2]
+    """
+    import tensorflow as tf
+
+    if batch_size < 1:
+        raise UsageError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
+    examples = source.load(split)
+    try:
+        arrays = read_arrays(examples, cache_bytes) if cache_bytes else None
+        if arrays is None:
+            dataset = _streamed(examples, batch_size, drop_remainder, seed if shuffle else None, cache_bytes)
+        else:
+            dataset = _gathered(arrays, batch_size, drop_remainder, seed if shuffle else None)
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        raise DataError(
+            f"The split {split!r} of {source} cannot be read to its end: {error.message}. Its files are damaged; make "
+            "them anew: `zoo data fetch NAME` for packaged data, else remove the prepared directory."
+        ) from error
+    if dataset.cardinality() == 0:
+        raise DataError(
+            f"The split {split!r} of {source} holds fewer examples than one batch of {batch_size}, and "
+            "`drop_remainder` leaves it out. Use a smaller batch or keep the remainder."
+        )
+    if repeat:
+        dataset = dataset.repeat()
+    options = tf.data.Options()
+    options.deterministic = True
+    # Without a policy, a distributed run first tries to share out files, finds none and warns.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def take_arrays(source: AbstractSource, split: str, num_examples: int) -> dict[str, np.ndarray]:
+    """Returns the first `num_examples` raw examples of a split, or all where it holds fewer, as one unshuffled batch."""
+    examples = source.load(split).take(num_examples)
+    batch = next(iter(_streamed(examples, num_examples, False, None, 0)))
+    return {name: value.numpy() for name, value in batch.items()}
+
+
+def mask_name(name: str, varying: list[str]) -> str:
+    """Returns the name of the mask of tensor `name`: `padding_mask`, or `<name>_padding_mask` if several vary."""
+    return "padding_mask" if len(varying) == 1 else f"{name}_padding_mask"
+
+
+def _gathered(arrays: Arrays, batch_size: int, drop_remainder: bool, seed: int | None) -> tf.data.Dataset:
+    """Returns batches gathered from memory, in an order drawn anew in each pass unless `seed` is `None`."""
+    import tensorflow as tf
+
+    num_examples = arrays.num_examples
+    num_batches = num_examples // batch_size if drop_remainder else -(-num_examples // batch_size)
+    is_even = drop_remainder or num_examples % batch_size == 0
+    varying = list(arrays.lengths)
+    with tf.device("CPU:0"):
+        tensors = {name: tf.constant(array) for name, array in arrays.tensors.items()}
+        lengths = {name: tf.constant(array) for name, array in arrays.lengths.items()}
+
+    def indices(order: tf.Tensor) -> tf.data.Dataset:
+        def one_batch(position: tf.Tensor) -> tf.Tensor:
+            start = position * batch_size
+            chosen = order[start : tf.minimum(start + batch_size, num_examples)]
+            return tf.ensure_shape(chosen, [batch_size if is_even else None])
+
+        return tf.data.Dataset.range(num_batches).map(one_batch)
+
+    def gather(chosen: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = {name: tf.gather(tensor, chosen) for name, tensor in tensors.items()}
+        for name in varying:
+            length = tf.gather(lengths[name], chosen)
+            longest = tf.reduce_max(length)
+            batch[name] = batch[name][:, :longest]
+            batch[mask_name(name, varying)] = tf.sequence_mask(length, longest)
+        return batch
+
+    dataset = _orders(num_examples, seed).flat_map(indices)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+    return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _orders(num_examples: int, seed: int | None) -> tf.data.Dataset:
+    """Returns a data set of one element, the order of a pass, int64 [N]: another one each time it is iterated."""
+    import tensorflow as tf
+
+    if seed is None:
+        return tf.data.Dataset.from_tensors(tf.range(num_examples, dtype=tf.int64))
+    draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2).take(1)
+    return draws.map(
+        lambda draw: tf.random.experimental.stateless_shuffle(
+            tf.range(num_examples, dtype=tf.int64), seed=draw
+        )
+    )
+
+
+def _streamed(
+    examples: tf.data.Dataset, batch_size: int, drop_remainder: bool, seed: int | None, cache_bytes: int
+) -> tf.data.Dataset:
+    """Returns batches read from the source in each pass, in its order or shuffled within a buffer."""
+    import tensorflow as tf
+
+    varying = varying_names(examples.element_spec)
+    if seed is not None:
+        examples = examples.shuffle(_shuffle_buffer(examples, cache_bytes), seed=seed)
+
+    def with_length(example: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        return example, {name: tf.shape(example[name])[0] for name in varying}
+
+    def with_mask(batch: dict[str, tf.Tensor], length: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        masks = {
+            mask_name(name, varying): tf.sequence_mask(length[name], tf.shape(batch[name])[1])
+            for name in varying
+        }
+        return {**batch, **masks}
+
+    if not varying:
+        return examples.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
+    return examples.map(with_length).padded_batch(batch_size, drop_remainder=drop_remainder).map(with_mask)
+
+
+def _shuffle_buffer(examples: tf.data.Dataset, cache_bytes: int) -> int:
+    """Returns how many examples the buffer holds, from the size of the first ones."""
+    sizes = [_num_bytes(example) for example in examples.take(32).as_numpy_iterator()]
+    limit_bytes = min(cache_bytes or _SHUFFLE_BYTES, _SHUFFLE_BYTES)
+    num_fitting = limit_bytes * len(sizes) // max(1, sum(sizes))
+    num_examples = int(examples.cardinality())
+    return max(
+        1, min(num_fitting, _SHUFFLE_EXAMPLES, num_examples if num_examples > 0 else _SHUFFLE_EXAMPLES)
+    )
+
+
+def _num_bytes(example: Mapping[str, Any]) -> int:
+    return sum(len(value) if isinstance(value, bytes) else value.nbytes for value in example.values())

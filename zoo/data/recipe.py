@@ -1,0 +1,147 @@
+"""How a packaged data set is made: what it is, the packages it comes from, and its preparation through tfds."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import dataclasses
+import io
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.data.base import DataInfo, TensorInfo
+from zoo.data.packages import AbstractPackage
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+__all__ = ["AbstractRecipe", "GeneratedRecipe", "TfdsRecipe"]
+
+Example = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AbstractRecipe(abc.ABC):
+    """What is known of a packaged data set, and how it is prepared.
+
+    Attributes:
+        info: as a user of the prepared data sees it; also what the tfds builder states.
+        kind: what an example is, in one word: "image", "sequence".
+        version: of the prepared form; another version is prepared anew, beside the old one.
+        size_bytes: of the prepared data, about.
+        homepage: of the data.
+        packages: what is downloaded; none where the data comes with a dependency.
+    """
+
+    info: DataInfo
+    kind: str
+    version: str
+    size_bytes: int
+    homepage: str
+    packages: tuple[AbstractPackage, ...] = ()
+
+    @abc.abstractmethod
+    def prepare(self, data_dir: Path, originals: Path, scratch: Path) -> None:
+        """Writes `data_dir/<name>/<version>/` from the verified files in `originals`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GeneratedRecipe(AbstractRecipe):
+    """A data set of our own, prepared by a `tfds.core.GeneratorBasedBuilder`.
+
+    Attributes:
+        examples: split name and directory of originals in, (key, example) pairs out; keys are unique in a split.
+    """
+
+    examples: Callable[[str, Path], Iterator[tuple[str, Example]]]
+
+    def prepare(self, data_dir: Path, originals: Path, scratch: Path) -> None:
+        """Writes `data_dir/<name>/<version>/` from what `examples` yields."""
+        _download_and_prepare(_generator_builder(self, data_dir, originals), scratch, scratch / "none")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TfdsRecipe(AbstractRecipe):
+    """A data set of tfds, prepared by its own builder, with its own checksums, from local files.
+
+    Attributes:
+        manual_files: writes the files that the builder would download, under the names its checksums give them, from
+            the directory of originals into an empty directory.
+    """
+
+    manual_files: Callable[[Path, Path], None]
+
+    def prepare(self, data_dir: Path, originals: Path, scratch: Path) -> None:
+        """Writes `data_dir/<name>/<version>/` from the files that `manual_files` writes."""
+        import tensorflow_datasets as tfds
+
+        manual_dir = scratch / "manual"
+        manual_dir.mkdir()
+        self.manual_files(originals, manual_dir)
+        builder = tfds.builder(f"{self.info.name}:{self.version}", data_dir=data_dir)
+        _download_and_prepare(builder, scratch, manual_dir)
+
+
+def _download_and_prepare(builder: tfds.core.DatasetBuilder, scratch: Path, manual_dir: Path) -> None:
+    """Prepares without the network, silently: tfds prints bars to standard error, our callers have their own."""
+    import tensorflow_datasets as tfds
+
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        builder.download_and_prepare(
+            download_dir=scratch / "downloads",
+            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False),
+        )
+
+
+def _generator_builder(
+    recipe: GeneratedRecipe, data_dir: Path, originals: Path
+) -> tfds.core.GeneratorBasedBuilder:
+    import tensorflow_datasets as tfds
+
+    info = recipe.info
+
+    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        name = info.name
+        VERSION = tfds.core.Version(recipe.version)
+
+        def _info(self) -> tfds.core.DatasetInfo:
+            return tfds.core.DatasetInfo(
+                builder=self,
+                description=f"{info.name}, packaged by the zoo from {_origin(recipe)}.",
+                features=tfds.features.FeaturesDict(
+                    {name: _feature(name, tensor, info) for name, tensor in info.tensors.items()}
+                ),
+                homepage=recipe.homepage,
+                citation=info.citation,
+                license=info.licence,
+            )
+
+        def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, Example]]]:
+            return {split: recipe.examples(split, originals) for split in info.num_examples}
+
+        def _generate_examples(self) -> None:
+            raise NotImplementedError("examples come from `_split_generators`")
+
+    return Builder(data_dir=data_dir)
+
+
+def _origin(recipe: AbstractRecipe) -> str:
+    return (
+        ", ".join(f"{package.client} package {package.title}" for package in recipe.packages)
+        or "a dependency"
+    )
+
+
+def _feature(name: str, tensor: TensorInfo, info: DataInfo) -> Any:
+    """Returns the tfds feature of one tensor: a class label where `label` has names, an image by its form."""
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    if name == "label" and info.label_names:
+        return tfds.features.ClassLabel(names=list(info.label_names))
+    if name == "image" and tensor.dtype == "uint8" and len(tensor.shape) == 3:
+        return tfds.features.Image(shape=tensor.shape)
+    if tensor.dtype == "string" and not tensor.shape:
+        return tfds.features.Text()
+    return tfds.features.Tensor(shape=tensor.shape, dtype=np.dtype(tensor.dtype))
