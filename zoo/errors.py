@@ -15,6 +15,7 @@ __all__ = [
     "DataError",
     "DataUnavailableError",
     "ExportError",
+    "InvalidValueError",
     "RunDirectoryError",
     "TrainingError",
     "UnknownNameError",
@@ -46,6 +47,19 @@ class UnknownNameError(UsageError):
         nearest = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         super().__init__(f"Unknown {kind}: {name!r}.{hint} Known: {', '.join(names) or '(none)'}.")
+
+
+class InvalidValueError(UsageError):
+    """A hyperparameter or setting is outside what it may be.
+
+    Args:
+        field: its name.
+        expected: what it must be, as the end of "`field` must be ...".
+        received: the value received.
+    """
+
+    def __init__(self, field: str, expected: str, received: object):
+        super().__init__(f"`{field}` must be {expected}. Received: {field}={received!r}.")
 
 
 class RunDirectoryError(UsageError):

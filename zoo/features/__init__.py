@@ -1,1 +1,1 @@
-
+"""Raw example in, model input out: the same Keras layers in the training pipeline and inside the exported graph."""

@@ -1,1 +1,1 @@
-
+"""Families of models: hyperparameters in, an uncompiled functional `keras.Model` out; one file a family."""

@@ -1,1 +1,1 @@
-
+"""The only room that opens a strategy scope, compiles and fits."""

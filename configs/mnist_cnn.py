@@ -1,0 +1,22 @@
+"""MNIST by two convolutions and a dense layer.
+
+    zoo data fetch mnist && zoo train mnist_cnn --run-dir runs/mnist_cnn && zoo evaluate runs/mnist_cnn
+"""
+
+from zoo.config import Experiment, Splits, Training
+from zoo.data.packaged import Packaged
+from zoo.features.images import ImageScaling
+from zoo.models.conv2d import Conv2DNet
+from zoo.tasks.classification import Classification
+
+
+def config() -> Experiment:
+    return Experiment(
+        name="mnist_cnn",
+        data=Packaged(name="mnist"),
+        splits=Splits(train="train[:55000]", validation="train[55000:]"),
+        features=(ImageScaling(),),
+        model=Conv2DNet.preset("dense128", num_classes=10),
+        task=Classification(),
+        training=Training(epochs=12, batch_size=128, learning_rate=1.5e-3, schedule="cosine"),
+    )

@@ -1,0 +1,117 @@
+"""What a weight transform is: hyperparameters that attach to weights, and the state that trains with them.
+
+A transform never changes a layer. During training each layer reads `apply(weight)` in place of `weight` (see
+`zoo.compression.reparametrized`), so any layer kind works, transforms compose, and gradients reach the original
+variable. After training the transformed values are written into the variables and proved.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import fnmatch
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import CompressionError, UnknownNameError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+__all__ = ["AbstractAttachment", "AbstractTransform", "select"]
+
+
+class AbstractAttachment(abc.ABC):
+    """A transform at work on the weights of one model.
+
+    Attributes:
+        weights: the variables it works on, by path.
+    """
+
+    weights: Mapping[str, keras.Variable]
+
+    @abc.abstractmethod
+    def variables(self) -> list[keras.Variable]:
+        """Returns what it trains besides the model's own weights."""
+
+    @abc.abstractmethod
+    def advance(self, step: tf.Tensor) -> None:
+        """Moves its schedule to `step` int64 []; runs in the graph, in each replica, before each training step."""
+
+    @abc.abstractmethod
+    def apply(self, path: str, value: tf.Tensor) -> tf.Tensor:
+        """Returns the transformed weight, of the same shape; `value` is what the transforms before it made."""
+
+    @abc.abstractmethod
+    def verify(self, path: str, value: np.ndarray) -> str | None:
+        """Returns what is wrong with the final `value` of a weight, or None where it is as promised."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AbstractTransform(abc.ABC):
+    """Hyperparameters of a weight transform.
+
+    Args:
+        only: work on these layers alone; names or patterns (`stage*`), matched with each part of a weight's path.
+        skip: leave these layers as they are.
+    """
+
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+
+    @abc.abstractmethod
+    def attach(
+        self, weights: Mapping[str, keras.Variable], values: Mapping[str, np.ndarray], num_steps: int
+    ) -> AbstractAttachment:
+        """Returns the transform at work; called inside the strategy scope of the model.
+
+        Args:
+            weights: the variables selected, by path.
+            values: their values as the transforms before this one leave them.
+            num_steps: training steps this transform will see.
+        """
+
+
+def select(model: keras.Model, transform: AbstractTransform) -> dict[str, keras.Variable]:
+    """Returns the weights that `transform` works on: trainable, two or more axes, no bias.
+
+    Raises:
+        UnknownNameError: a name in `only` or `skip` matches nothing.
+        CompressionError: nothing is left to compress.
+    """
+    weights = {
+        variable.path: variable
+        for variable in model.trainable_variables
+        if len(variable.shape) >= 2 and variable.name != "bias"
+    }
+    if not weights:
+        raise CompressionError(
+            f"Model {model.name!r} has no weight to compress: none is trainable with two or more axes. "
+            f"Received {len(model.variables)} variables. Is a layer frozen (`trainable=False`) that should not be?"
+        )
+    for pattern in (*transform.only, *transform.skip):
+        if not any(_matches(path, pattern) for path in weights):
+            raise UnknownNameError("layer with a compressible weight", pattern, {_layer(path) for path in weights})
+    chosen = {
+        path: weight
+        for path, weight in weights.items()
+        if (not transform.only or any(_matches(path, pattern) for pattern in transform.only))
+        and not any(_matches(path, pattern) for pattern in transform.skip)
+    }
+    if not chosen:
+        raise CompressionError(f"`only` and `skip` leave no weight to compress. Received: {_received(transform)}.")
+    return chosen
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return any(fnmatch.fnmatchcase(part, pattern) for part in path.split("/"))
+
+
+def _layer(path: str) -> str:
+    return path.split("/")[0]
+
+
+def _received(transform: AbstractTransform) -> dict[str, Any]:
+    return {"only": transform.only, "skip": transform.skip}

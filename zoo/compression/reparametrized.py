@@ -1,0 +1,89 @@
+"""A model that trains through weight transforms, its layers unchanged.
+
+`keras.StatelessScope` makes each layer read a given tensor in place of a variable during one forward pass. What a
+layer writes in that pass (moving statistics, seeds) is committed after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo.compression.base import AbstractAttachment
+from zoo.errors import CompressionError
+
+__all__ = ["Reparametrized", "transformed", "write_back"]
+
+
+class Reparametrized(keras.Model):
+    """Trains `inner` as seen through transforms.
+
+    Args:
+        inner: any functional model; its own variables are what is trained.
+        attachments: applied to each weight in this order.
+        moving: those of `attachments` whose schedule runs and whose variables train; the others stay as they are.
+    """
+
+    def __init__(
+        self, inner: keras.Model, attachments: Sequence[AbstractAttachment], moving: Sequence[AbstractAttachment]
+    ):
+        super().__init__(name=f"{inner.name}_reparametrized")
+        self.inner = inner
+        self._attachments = tuple(attachments)
+        self._moving = tuple(moving)
+        self.extra_variables = [variable for attachment in moving for variable in attachment.variables()]
+
+    def call(self, inputs, training=False):
+        """Returns what `inner` answers with its weights transformed."""
+        mapping = list(_transformed(self._attachments))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            outputs = self.inner(inputs, training=training)
+        for variable in self.inner.non_trainable_variables:
+            written = scope.get_current_value(variable)
+            if written is not None:
+                variable.assign(written)
+        return outputs
+
+    def train_step(self, data):
+        """Moves the schedules on, then takes Keras's own step."""
+        for attachment in self._moving:
+            attachment.advance(tf.cast(self.optimizer.iterations.value, tf.int64))
+        return super().train_step(data)
+
+
+def _transformed(attachments: Sequence[AbstractAttachment]):
+    """Yields `(variable, transformed tensor)` for each variable that a transform works on."""
+    variables = {path: weight for attachment in attachments for path, weight in attachment.weights.items()}
+    for path, variable in variables.items():
+        value = tf.convert_to_tensor(variable.value)
+        for attachment in attachments:
+            if path in attachment.weights:
+                value = attachment.apply(path, value)
+        yield variable, value
+
+
+def transformed(attachments: Sequence[AbstractAttachment]) -> dict[str, np.ndarray]:
+    """Returns the transformed values by path, as they stand now."""
+    return {variable.path: np.asarray(value) for variable, value in _transformed(attachments)}
+
+
+def write_back(attachments: Sequence[AbstractAttachment]) -> None:
+    """Writes the transformed values into the variables and proves each transform's promise.
+
+    Raises:
+        CompressionError: a weight is not as promised, or not a finite number; it names each with what was found.
+    """
+    for variable, value in list(_transformed(attachments)):
+        variable.assign(value)
+    faults = []
+    for attachment in attachments:
+        for path, variable in attachment.weights.items():
+            value = np.asarray(variable)
+            fault = attachment.verify(path, value) if np.isfinite(value).all() else "holds a NaN or an infinity"
+            if fault:
+                faults.append(f"{path}: {fault}")
+    if faults:
+        raise CompressionError("Compression did not do what it promised. " + "; ".join(faults) + ".")

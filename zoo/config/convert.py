@@ -1,0 +1,163 @@
+"""Experiments to JSON and back, and single fields set from text (`model.depth=18`) by their annotation."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from zoo import registry
+from zoo.compression.base import AbstractTransform
+from zoo.config.experiment import Experiment
+from zoo.data.base import AbstractSource
+from zoo.errors import UnknownNameError, UsageError
+from zoo.features.base import AbstractFeature
+from zoo.models.base import AbstractModel
+from zoo.tasks.base import AbstractTask
+
+__all__ = ["apply_overrides", "build_from", "from_json", "to_json"]
+
+Settings = TypeVar("Settings")
+
+_TABLES: Mapping[type, tuple[str, Mapping[str, registry.Entry]]] = {
+    AbstractSource: ("source", registry.SOURCES),
+    AbstractFeature: ("feature", registry.FEATURES),
+    AbstractModel: ("model", registry.MODELS),
+    AbstractTask: ("task", registry.TASKS),
+    AbstractTransform: ("compression", registry.COMPRESSIONS),
+}
+
+
+def to_json(value: Any) -> Any:
+    """Returns `value` as what `json.dumps` takes; a registered class becomes `{"type": name, **fields}`."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        for base, (_, table) in _TABLES.items():
+            if isinstance(value, base):
+                return {"type": registry.name_of(table, type(value)), **fields}
+        return fields
+    if isinstance(value, tuple | list):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(document: Mapping[str, Any]) -> Experiment:
+    """Returns the experiment that `to_json` wrote.
+
+    Raises:
+        UsageError: a key or a name is unknown, or a value is of the wrong kind; the message names the field.
+    """
+    return _convert(Experiment, document, "")
+
+
+def build_from(cls: type, values: Mapping[str, Any], path: str) -> Any:
+    """Returns `cls(**values)`, each value converted to its field's annotation.
+
+    Args:
+        cls: a dataclass.
+        values: by field name; unknown and missing ones are errors.
+        path: where `values` stands, for messages: "model".
+    """
+    hints = _hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for key in values:
+        if key not in fields:
+            raise UnknownNameError(f"field of `{path or cls.__name__}`", key, fields)
+    required = [
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    missing = [name for name in required if name not in values]
+    if missing:
+        raise UsageError(f"`{path or cls.__name__}` needs {', '.join(f'`{name}`' for name in missing)}.")
+    prefix = f"{path}." if path else ""
+    return cls(**{key: _convert(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
+
+
+def apply_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
+    """Returns a dataclass (an experiment, a recipe) with single fields replaced.
+
+    Args:
+        settings: left as it is.
+        overrides: each `path.to.field=value`, as in `training.epochs=3` or `model.filters=[32,64]`; an item of a
+            tuple goes by its index: `features.0.max_value=16`.
+
+    Raises:
+        UsageError: no `=`, an unknown field, or a value that is not of the field's type.
+    """
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        if not equals:
+            raise UsageError(f"An override must be `path.to.field=value`. Received: {override!r}.")
+        settings = _replace(settings, path.strip().split("."), text.strip(), path.strip())
+    return settings
+
+
+def _replace(value: Any, keys: list[str], text: str, path: str) -> Any:
+    key, rest = keys[0], keys[1:]
+    if isinstance(value, tuple):
+        if not key.isdigit() or int(key) >= len(value):
+            raise UnknownNameError(f"item in `{path}`", key, map(str, range(len(value))))
+        items = list(value)
+        items[int(key)] = _replace(items[int(key)], rest, text, path)
+        return tuple(items)
+    names = [field.name for field in dataclasses.fields(value)]
+    if key not in names:
+        raise UnknownNameError(f"field in `{path}`", key, names)
+    current = getattr(value, key)
+    if rest and not (dataclasses.is_dataclass(current) or isinstance(current, tuple)):
+        raise UsageError(f"`{path}`: `{key}` is a plain value and has no field `{rest[0]}`.")
+    if rest:
+        return dataclasses.replace(value, **{key: _replace(current, rest, text, path)})
+    hint = _hints(type(value))[key]
+    if dataclasses.is_dataclass(hint) or dataclasses.is_dataclass(current):
+        raise UsageError(f"`{path}` is a group of fields; set one of them, as in `{path}.FIELD=VALUE`.")
+    return dataclasses.replace(value, **{key: _from_text(hint, text, path)})
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    """Converts a JSON value to `hint`: a registered base, a dataclass, a tuple of them, or a plain type."""
+    if hint in _TABLES:
+        kind, table = _TABLES[hint]
+        if not isinstance(value, Mapping) or "type" not in value:
+            raise UsageError(f"`{path}` must be an object with a `type`. Received: {value!r}.")
+        cls = registry.lookup(table, kind, value["type"])
+        return build_from(cls, {key: item for key, item in value.items() if key != "type"}, path)
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise UsageError(f"`{path or 'The configuration'}` must be an object. Received: {value!r}.")
+        return build_from(typing.cast(type, hint), value, path)
+    if typing.get_origin(hint) is tuple and typing.get_args(hint)[0] in _TABLES:
+        return tuple(_convert(typing.get_args(hint)[0], item, f"{path}.{i}") for i, item in enumerate(value))
+    return _validated(hint, path, value, lambda adapter: adapter.validate_python(value))
+
+
+def _from_text(hint: Any, text: str, path: str) -> Any:
+    """Converts what a person typed: `none` where None may be, JSON for tuples, else the word itself."""
+    if type(None) in typing.get_args(hint) and text.lower() in ("none", "null"):
+        return None
+    if typing.get_origin(hint) is tuple:
+        literal = text if text.startswith("[") else f"[{text.strip('()')}]"
+        return _validated(hint, path, text, lambda adapter: adapter.validate_json(literal))
+    return _validated(hint, path, text, lambda adapter: adapter.validate_strings(text))
+
+
+def _validated(hint: Any, path: str, received: Any, validate: Any) -> Any:
+    import pydantic
+
+    try:
+        return validate(pydantic.TypeAdapter(hint))
+    except pydantic.ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        name = getattr(hint, "__name__", None) if not isinstance(hint, types.GenericAlias) else None
+        expected = name or str(hint).replace("typing.", "")
+        raise UsageError(f"`{path}` must be {expected}: {reason}. Received: {received!r}.") from None
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)

@@ -1,0 +1,88 @@
+"""An experiment: data, features, model, task and training, as typed values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from zoo.compression.base import AbstractTransform
+from zoo.data.base import AbstractSource
+from zoo.errors import InvalidValueError
+from zoo.features.base import AbstractFeature
+from zoo.models.base import AbstractModel
+from zoo.tasks.base import AbstractTask
+
+__all__ = ["Experiment", "Splits", "Training"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Splits:
+    """Which examples serve what, in tfds's notation (`train[:55000]`).
+
+    Without a `validation` split there is no early stopping, and the last epoch's weights are kept.
+    """
+
+    train: str = "train"
+    validation: str | None = None
+    test: str = "test"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a model is trained.
+
+    Args:
+        batch_size: examples a step, over all replicas together; more replicas do not change it.
+        learning_rate: at its peak; per step, for the whole batch.
+        schedule: constant, or a half cosine down to zero over the run.
+        warmup_epochs: epochs over which the rate rises from zero.
+        weight_decay: decoupled, for adamw.
+        early_stopping: epochs without a better validation metric after which training ends; 0 for never.
+        steps_per_execution: steps between two returns to Python.
+        jit_compile: compile the step with XLA.
+        strategy: one replica on each visible device, or no distribution.
+        logical_cpus: cut the CPU into so many devices first, to try several replicas on one machine.
+        seed: of weights, shuffling and dropout.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: float = 0.0
+    weight_decay: float = 0.0
+    early_stopping: int = 0
+    steps_per_execution: int = 16
+    jit_compile: bool = False
+    strategy: Literal["mirrored", "none"] = "mirrored"
+    logical_cpus: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in ("epochs", "batch_size", "steps_per_execution", "logical_cpus"):
+            if getattr(self, field) < 1:
+                raise InvalidValueError(field, "at least 1", getattr(self, field))
+        for field in ("warmup_epochs", "weight_decay", "early_stopping", "seed"):
+            if getattr(self, field) < 0:
+                raise InvalidValueError(field, "at least 0", getattr(self, field))
+        if not self.learning_rate > 0:
+            raise InvalidValueError("learning_rate", "above 0", self.learning_rate)
+        if self.weight_decay and self.optimizer != "adamw":
+            raise InvalidValueError("weight_decay", "0 unless optimizer is 'adamw'", self.weight_decay)
+        if self.logical_cpus > 1 and self.strategy == "none":
+            raise InvalidValueError("logical_cpus", "1 where strategy is 'none'", self.logical_cpus)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything a run is made of."""
+
+    name: str
+    data: AbstractSource
+    splits: Splits
+    features: tuple[AbstractFeature, ...]
+    model: AbstractModel
+    task: AbstractTask
+    training: Training
+    transforms: tuple[AbstractTransform, ...] = ()

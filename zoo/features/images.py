@@ -1,0 +1,55 @@
+"""Images: from the bytes a camera or a file gives to what a network is trained on.
+
+Shape glossary: `B` batch, `H` height, `W` width, `C` channels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Self
+
+import keras
+from keras import ops
+
+from zoo.errors import InvalidValueError
+from zoo.features.base import AbstractFeature
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["ImageScaling"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageScaling(AbstractFeature):
+    """Scales pixels from `0..max_value` to `0..1`: uint8 [B, H, W, C] -> float32 [B, H, W, C].
+
+    Args:
+        max_value: the pixel value that becomes 1; above 0.
+        tensor: name of the tensor.
+    """
+
+    max_value: float = 255.0
+    tensor: str = "image"
+
+    def __post_init__(self) -> None:
+        if self.max_value <= 0:
+            raise InvalidValueError("max_value", "above 0", self.max_value)
+
+    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
+        """Returns itself: the scale is given, not learned."""
+        return self
+
+    def layer(self) -> keras.Layer:
+        """Returns the layer that scales `tensor`."""
+        return _Scale(self.tensor, self.max_value, name="image_scaling")
+
+
+class _Scale(keras.layers.Layer):
+    def __init__(self, tensor: str, max_value: float, **kwargs):
+        super().__init__(**kwargs, trainable=False)
+        self.tensor, self.max_value = tensor, max_value
+
+    def call(self, tensors, training=False):
+        return {**tensors, self.tensor: ops.cast(tensors[self.tensor], "float32") * (1.0 / self.max_value)}

@@ -1,0 +1,77 @@
+"""Sequences of frames: normalisation that no padded frame takes part in.
+
+Shape glossary: `B` batch, `T` time, `D` width of a frame.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo.errors import DataError
+from zoo.features.base import AbstractFeature
+
+__all__ = ["SequenceNormalization"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SequenceNormalization(AbstractFeature):
+    """Gives each of the `D` values of a frame mean 0 and variance 1: float32 [B, T, D] -> float32 [B, T, D].
+
+    Mean and standard deviation are those of the training split's real frames; padded frames come out as zeros.
+
+    Args:
+        mean: one number per value of a frame; empty until `fit`.
+        std: likewise; above 0.
+        tensor: name of the tensor; its mask is `padding_mask`.
+    """
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    tensor: str = "frames"
+
+    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
+        """Returns the feature with the statistics of `batches`; one pass, in float64.
+
+        Raises:
+            DataError: no frame at all, or one that is not a finite number.
+        """
+        count, total, squares = 0, np.zeros(()), np.zeros(())
+        for batch in batches:
+            frames = batch[self.tensor][batch["padding_mask"]].astype("float64")  # [frames, D]
+            count, total = count + len(frames), total + frames.sum(axis=0)
+            squares = squares + np.square(frames).sum(axis=0)
+        if not count:
+            raise DataError(f"There is no frame in `{self.tensor}` of the training split to normalise by.")
+        if not np.isfinite(squares).all():
+            raise DataError(f"`{self.tensor}` of the training split holds a NaN or an infinity. Mend the data first.")
+        mean = total / count
+        std = np.sqrt(np.maximum(squares / count - np.square(mean), 1e-12))
+        return dataclasses.replace(self, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+    def layer(self) -> keras.Layer:
+        """Returns the layer that normalises `tensor`.
+
+        Raises:
+            DataError: `fit` was not called.
+        """
+        if not self.mean or len(self.mean) != len(self.std):
+            raise DataError("SequenceNormalization has no statistics yet: call `fit` on the training split first.")
+        return _Normalize(self.tensor, self.mean, self.std, name="sequence_normalization")
+
+
+class _Normalize(keras.layers.Layer):
+    def __init__(self, tensor: str, mean: tuple[float, ...], std: tuple[float, ...], **kwargs):
+        super().__init__(**kwargs, trainable=False)
+        self.tensor = tensor
+        self.mean, self.std = np.asarray(mean, "float32"), np.asarray(std, "float32")
+
+    def call(self, tensors, training=False):
+        mask = ops.expand_dims(tensors["padding_mask"], -1)
+        normal = (ops.cast(tensors[self.tensor], "float32") - self.mean) / self.std
+        return {**tensors, self.tensor: ops.where(mask, normal, 0.0)}

@@ -1,0 +1,111 @@
+"""The explicit tables: every name that a configuration, a command or `zoo.build` may use.
+
+A row is a name, where the class stands, and a line for people. Classes are imported when a name is used, so that
+reading the tables costs nothing. To add a family, a source, a feature, a task or a transform: one file, one row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.errors import UnknownNameError
+
+__all__ = [
+    "COMPRESSIONS",
+    "FEATURES",
+    "LAYERS",
+    "MODELS",
+    "RECIPES",
+    "SOURCES",
+    "TASKS",
+    "Entry",
+    "custom_objects",
+    "lookup",
+    "name_of",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """Where a class stands, as `module:Class`, and what it is for."""
+
+    target: str
+    summary: str
+
+    def load(self) -> Any:
+        """Imports and returns the class."""
+        module, _, name = self.target.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+MODELS = {
+    "conv1d": Entry("zoo.models.conv1d:Conv1DNet", "1-D convolutions over frames, to classes"),
+    "conv2d": Entry("zoo.models.conv2d:Conv2DNet", "2-D convolutions over small images, to classes"),
+    "rnn": Entry("zoo.models.rnn:RecurrentNet", "stacked simple, LSTM or GRU layers over frames, to classes"),
+    "transformer": Entry("zoo.models.transformer:TransformerEncoder", "attention encoder over frames, to classes"),
+}
+
+SOURCES = {
+    "packaged": Entry("zoo.data.packaged:Packaged", "real data that ships inside packages (see `zoo data list`)"),
+    "synthetic": Entry("zoo.data.synthetic:Synthetic", "made-up examples with a pattern to learn, for tests"),
+    "tfds": Entry("zoo.data.tfds_source:Tfds", "any data set that tensorflow-datasets knows by name"),
+}
+
+FEATURES = {
+    "image_scaling": Entry("zoo.features.images:ImageScaling", "pixels to 0..1"),
+    "sequence_normalization": Entry(
+        "zoo.features.sequences:SequenceNormalization", "frames to mean 0 and variance 1, padding left out"
+    ),
+}
+
+TASKS = {
+    "classification": Entry("zoo.tasks.classification:Classification", "one of N classes, by cross-entropy"),
+}
+
+COMPRESSIONS = {
+    "cluster": Entry("zoo.compression.cluster:Cluster", "k shared values in each weight tensor, trained"),
+    "prune": Entry("zoo.compression.prune:Prune", "the smallest weights set to zero on a schedule"),
+}
+
+RECIPES = {
+    "clustered": Entry("zoo.compression.recipe:clustered", "32 shared values"),
+    "pruned": Entry("zoo.compression.recipe:pruned", "80% zeros"),
+    "pruned_clustered": Entry("zoo.compression.recipe:pruned_clustered", "80% zeros, then 32 shared values"),
+}
+
+LAYERS = {
+    "LearnedPositions": Entry("zoo.layers.positions:LearnedPositions", ""),
+    "MaskPadding": Entry("zoo.layers.masking:MaskPadding", ""),
+    "MaskedAveragePooling": Entry("zoo.layers.masking:MaskedAveragePooling", ""),
+    "MaskedMaxPooling": Entry("zoo.layers.masking:MaskedMaxPooling", ""),
+    "PoolMask": Entry("zoo.layers.masking:PoolMask", ""),
+    "SinusoidalPositions": Entry("zoo.layers.positions:SinusoidalPositions", ""),
+}
+
+
+def lookup(table: Mapping[str, Entry], kind: str, name: str) -> Any:
+    """Returns the class or function called `name` in `table`.
+
+    Raises:
+        UnknownNameError: it is not there; the message lists what is, and the nearest.
+    """
+    if name not in table:
+        raise UnknownNameError(kind, name, table)
+    return table[name].load()
+
+
+def name_of(table: Mapping[str, Entry], cls: type) -> str:
+    """Returns the name under which `cls` stands in `table`; `UnknownNameError` where it does not."""
+    target = f"{cls.__module__}:{cls.__qualname__}"
+    for name, entry in table.items():
+        if entry.target == target:
+            return name
+    raise UnknownNameError("class", target, (entry.target for entry in table.values()))
+
+
+def custom_objects() -> dict[str, type]:
+    """Returns the layers of the zoo by the name that a saved `.keras` file uses."""
+    return {name: entry.load() for name, entry in LAYERS.items()}

@@ -1,0 +1,217 @@
+"""Training through weight transforms: a dense model in, a compressed one out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.compression.base import AbstractAttachment, AbstractTransform, select
+from zoo.compression.recipe import Recipe
+from zoo.errors import CompressionError, InvalidValueError
+from zoo.training import inputs
+from zoo.training.evaluation import evaluate
+from zoo.training.loop import fit
+from zoo.training.run_directory import RunDirectory
+from zoo.training.strategy import open_strategy, steps_per_execution, strategy_of
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    TrainData = tf.data.Dataset | tuple[Any, Any]
+
+__all__ = ["compress", "compress_run"]
+
+
+def compress(
+    model: keras.Model,
+    train_data: TrainData,
+    transforms: Sequence[AbstractTransform],
+    *,
+    loss: Any,
+    epochs: int = 3,
+    learning_rate: float = 5e-4,
+    metrics: Any = None,
+    batch_size: int = 128,
+) -> keras.Model:
+    """Returns a copy of a functional model, trained through `transforms` and proved to be as they promise.
+
+    Each transform is trained in turn for `epochs`, those before it held, with Adam and a half cosine down to zero.
+    `model` itself stays as it is. Under a distribution strategy, the copy is made in the scope of the model's own.
+
+    Args:
+        model: built, functional; any layers, nested or shared, any number of inputs and outputs.
+        train_data: a `tf.data.Dataset` of batches `(x, y)`, finite, or a pair of arrays `(x, y)`, in the form that
+            `model.fit` takes.
+        transforms: in order, as in `[Prune(0.9), Cluster(16)]`.
+        loss: as `model.compile` takes it.
+        epochs: passes over the data for each transform.
+        learning_rate: at the beginning of each transform.
+        metrics: as `model.compile` takes it.
+        batch_size: for a pair of arrays.
+
+    Raises:
+        CompressionError: no functional model, nothing to compress, data without a length, or the proof failed.
+        UnknownNameError: a transform names a layer that does not exist.
+        TrainingError: the loss became NaN.
+    """
+    if not transforms:
+        raise InvalidValueError("transforms", "one or more transforms, as in [Prune(0.9)]", transforms)
+    _check_functional(model)
+    for transform in transforms:  # before any work is done
+        select(model, transform)
+    batches = _batches(train_data, batch_size)
+    steps = _num_steps(batches, epochs)
+    strategy = strategy_of(model)
+    with strategy.scope():
+        copy = _clone(model)
+    attachments: list[AbstractAttachment] = []
+    for transform in transforms:
+        _train_through(copy, transform, attachments, batches, epochs, steps, learning_rate, loss, metrics)
+    with strategy.scope():
+        _write_back(attachments)
+    return copy
+
+
+def compress_run(
+    source: Path | str, recipe: Recipe, run_dir: Path | str, *, recipe_name: str = "custom"
+) -> RunDirectory:
+    """Compresses the model of a run on its own data, and leaves a new run directory.
+
+    Raises:
+        RunDirectoryError: `source` is no finished run, or `run_dir` is in use.
+    """
+    dense = RunDirectory.open(source)
+    dense_experiment = dense.experiment()
+    training = dataclasses.replace(
+        dense_experiment.training, epochs=recipe.epochs, learning_rate=recipe.learning_rate, schedule="cosine"
+    )
+    experiment = dataclasses.replace(dense_experiment, transforms=recipe.transforms, training=training)
+    with open_strategy(training).scope():
+        model = dense.load_model()
+    for transform in recipe.transforms:
+        select(model, transform)
+    batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
+    run = RunDirectory.create(run_dir, experiment)
+    run.write_info(dense.info())
+    small = compress(
+        model,
+        batches,
+        recipe.transforms,
+        loss=experiment.task.losses(),
+        metrics=experiment.task.metrics(),
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+    )
+    run.save_model(small)
+    run.update_metrics({"compression": {"recipe": recipe_name, "from": str(dense.path), "weights": _summary(small)}})
+    if experiment.splits.validation:
+        evaluate(run, "validation")
+    return run
+
+
+def _train_through(
+    model: keras.Model,
+    transform: AbstractTransform,
+    attachments: list[AbstractAttachment],
+    batches: tf.data.Dataset,
+    epochs: int,
+    steps: int,
+    learning_rate: float,
+    loss: Any,
+    metrics: Any,
+) -> None:
+    """Trains one more transform and adds it to `attachments`."""
+    import keras
+
+    from zoo.compression.reparametrized import Reparametrized, transformed
+
+    weights = select(model, transform)
+    strategy = strategy_of(model)
+    with strategy.scope():
+        before = transformed(attachments)
+        values = {path: before.get(path, _numpy(weight)) for path, weight in weights.items()}
+        attachment = transform.attach(weights, values, steps)
+        attachments.append(attachment)
+        trained = Reparametrized(model, attachments, moving=[attachment])
+        trained.compile(
+            optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps)),
+            loss=loss,
+            metrics=metrics,
+            steps_per_execution=steps_per_execution(16, steps // epochs, strategy),
+            jit_compile=False,
+        )
+    fit(trained, batches, None, epochs=epochs, title=type(transform).__name__.lower())
+
+
+def _write_back(attachments: Sequence[AbstractAttachment]) -> None:
+    from zoo.compression.reparametrized import write_back
+
+    write_back(attachments)
+
+
+def _check_functional(model: keras.Model) -> None:
+    import keras
+
+    if not isinstance(model, keras.Model | keras.Sequential) or not getattr(model, "inputs", None):
+        raise CompressionError(
+            f"Compression needs a built functional or sequential `keras.Model`. Received: {type(model).__name__}. "
+            "Give a subclassed model a functional shell: `keras.Model(inputs, model(inputs))`."
+        )
+
+
+def _clone(model: keras.Model) -> keras.Model:
+    import keras
+
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _batches(data: TrainData, batch_size: int) -> tf.data.Dataset:
+    import tensorflow as tf
+
+    if isinstance(data, tf.data.Dataset):
+        return data
+    if not isinstance(data, tuple) or len(data) != 2:
+        raise CompressionError(
+            f"`train_data` must be a tf.data.Dataset of batches (x, y), or a pair (x, y). Received: {type(data).__name__}."
+        )
+    examples = tf.data.Dataset.from_tensor_slices(data)
+    return examples.shuffle(len(examples), seed=0).batch(min(batch_size, len(examples)), drop_remainder=True).prefetch(2)
+
+
+def _num_steps(batches: tf.data.Dataset, epochs: int) -> int:
+    if epochs < 1:
+        raise InvalidValueError("epochs", "at least 1", epochs)
+    length = int(batches.cardinality())
+    if length == -2:  # unknown: count, as a schedule needs an end
+        length = int(batches.reduce(0, lambda count, _: count + 1))
+    if length < 1:
+        received = "endless" if length == -1 else f"{length} batches"
+        raise CompressionError(f"`train_data` must hold at least one batch, and end. Received: {received}.")
+    return length * epochs
+
+
+def _summary(model: keras.Model) -> dict[str, dict[str, Any]]:
+    """Returns shape, zeros and distinct values of each weight tensor."""
+    import numpy as np
+
+    summary = {}
+    for variable in model.trainable_variables:
+        value = _numpy(variable)
+        summary[variable.path] = {
+            "shape": list(value.shape),
+            "sparsity": round(float((value == 0).mean()), 4),
+            "distinct_values": len(np.unique(value)),
+        }
+    return summary
+
+
+def _numpy(variable: keras.Variable) -> np.ndarray:
+    import numpy as np
+
+    return np.asarray(variable.numpy())

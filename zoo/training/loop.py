@@ -1,0 +1,193 @@
+"""The training loop: Keras's own `fit`, inside a strategy scope. Read from top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.config import Experiment, Training
+from zoo.errors import RunDirectoryError, TrainingError, UsageError
+from zoo.training import inputs
+from zoo.training.evaluation import evaluate
+from zoo.training.run_directory import RunDirectory
+from zoo.training.strategy import open_strategy, steps_per_execution
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+__all__ = ["fit", "make_optimizer", "train"]
+
+
+def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) -> RunDirectory:
+    """Trains an experiment and leaves a run directory.
+
+    Args:
+        experiment: what to train.
+        run_dir: new or empty, or with `resume` a run of the same experiment that was cut off.
+        resume: go on after the last whole epoch.
+
+    Raises:
+        RunDirectoryError: the directory is in use, or holds another experiment.
+        DataError: the data is not there, or does not fit the model or the task.
+        TrainingError: the loss became NaN, or devices are not as asked.
+    """
+    import keras
+
+    info = experiment.data.info()
+    keras.utils.set_random_seed(experiment.training.seed)
+    strategy = open_strategy(experiment.training)
+    experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
+    run = _reopen(Path(run_dir), experiment) if resume else RunDirectory.create(run_dir, experiment)
+    run.write_info(info)
+
+    with strategy.scope():
+        model = experiment.model.build()
+    experiment.task.check(model, info.label_names)
+    batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
+    inputs.check_inputs(model, batches, info)
+    steps = _steps(batches, experiment)
+    validation = None
+    if experiment.splits.validation:
+        validation = inputs.model_batches(
+            experiment, experiment.splits.validation, list(model.input), training=False
+        )
+
+    started = time.monotonic()
+    with strategy.scope():
+        model.compile(
+            optimizer=make_optimizer(experiment.training, steps),
+            loss=experiment.task.losses(),
+            metrics=experiment.task.metrics(),
+            steps_per_execution=steps_per_execution(experiment.training.steps_per_execution, steps, strategy),
+            jit_compile=experiment.training.jit_compile,
+        )
+        model.optimizer.build(model.trainable_variables)
+    history = fit(
+        model,
+        batches,
+        validation,
+        epochs=experiment.training.epochs,
+        title=experiment.name,
+        callbacks=_callbacks(experiment, run, validation is not None),
+    )
+
+    run.save_model(model)
+    run.update_metrics(
+        {
+            "training": {
+                "seconds": round(time.monotonic() - started, 1),
+                "epochs": len(history),
+                "replicas": strategy.num_replicas_in_sync,
+                "batch_size": experiment.training.batch_size,
+                "parameters": model.count_params(),
+                "last_epoch": history[-1] if history else {},
+            }
+        }
+    )
+    if experiment.splits.validation:
+        evaluate(run, experiment.splits.validation, name="validation")
+    return run
+
+
+def fit(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    validation: tf.data.Dataset | None,
+    *,
+    epochs: int,
+    title: str,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> list[dict[str, float]]:
+    """Fits a compiled model and returns the figures of each epoch.
+
+    Raises:
+        TrainingError: the loss became NaN or infinite; the model is as it was when that happened.
+    """
+    import keras
+
+    from zoo.training.progress import Progress
+
+    class StopOnNaN(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if not math.isfinite((logs or {}).get("loss", 0.0)):
+                raise TrainingError(
+                    f"The loss of {title!r} became {logs['loss']} in epoch {epoch + 1}. "  # type: ignore[index]
+                    "Lower training.learning_rate, or look for NaN and labels out of range in the data."
+                )
+
+    history = model.fit(
+        batches,
+        validation_data=validation,
+        epochs=epochs,
+        shuffle=False,  # the dataset shuffles itself; Keras warns otherwise
+        verbose=0,  # type: ignore[arg-type]
+        callbacks=[StopOnNaN(), Progress(title), *callbacks],
+    )
+    return [dict(zip(history.history, figures, strict=True)) for figures in zip(*history.history.values(), strict=True)]
+
+
+def make_optimizer(training: Training, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Returns the optimiser with its schedule; called in a strategy scope."""
+    import keras
+
+    rate: Any = training.learning_rate
+    warmup = round(training.warmup_epochs * steps_per_epoch)
+    if training.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup else training.learning_rate,
+            decay_steps=max(1, training.epochs * steps_per_epoch - warmup),
+            warmup_target=training.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    elif warmup:
+        rate = keras.optimizers.schedules.PolynomialDecay(0.0, warmup, training.learning_rate)
+    if training.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+    if training.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay)
+    return keras.optimizers.Adam(rate)
+
+
+def _steps(batches: tf.data.Dataset, experiment: Experiment) -> int:
+    steps = int(batches.cardinality())
+    if steps == 0:
+        raise UsageError(
+            f"The training split {experiment.splits.train!r} is smaller than one batch. "
+            f"Received: training.batch_size={experiment.training.batch_size}. Give a smaller one."
+        )
+    return steps
+
+
+def _reopen(path: Path, experiment: Experiment) -> RunDirectory:
+    run = RunDirectory.open(path)
+    if run.experiment() != experiment:
+        raise RunDirectoryError(
+            f"{path} holds another experiment than the one asked for. "
+            "Resume with the same config, seed and overrides, or name another `--run-dir`."
+        )
+    return run
+
+
+def _callbacks(experiment: Experiment, run: RunDirectory, validated: bool) -> list[keras.callbacks.Callback]:
+    from keras import callbacks
+
+    chosen: list[keras.callbacks.Callback] = [
+        callbacks.BackupAndRestore(run.checkpoints / "backup", delete_checkpoint=False),
+        callbacks.CSVLogger(run.history_path, append=True),
+        callbacks.TensorBoard(run.tensorboard, write_graph=False),
+    ]
+    if validated and experiment.training.early_stopping:
+        chosen.append(
+            callbacks.EarlyStopping(
+                experiment.task.MONITOR,
+                mode="max",
+                patience=experiment.training.early_stopping,
+                restore_best_weights=True,
+            )
+        )
+    return chosen
