@@ -1,0 +1,84 @@
+"""One Predict request on one loaded version, and the warm-up requests that an export carries."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from serving.codec import encode_values
+from serving.errors import ModelLoadError, PreconditionError, RequestError
+from serving.predictor import AbstractPredictor
+from serving.signature import decode_inputs, select_outputs
+
+__all__ = ["WARM_UP_FILE", "predict", "warm_up"]
+
+DEFAULT_SIGNATURE = "serving_default"
+WARM_UP_FILE = pathlib.PurePosixPath("assets.extra/tf_serving_warmup_requests")
+MAX_WARM_UP_RECORDS = 1000
+
+
+def predict(
+    predictor: AbstractPredictor,
+    request: predict_pb2.PredictRequest,
+    response: predict_pb2.PredictResponse,
+    *,
+    max_bytes: int,
+) -> str:
+    """Answer `request` into an empty `response`, except for its model_spec.
+
+    Args:
+        predictor: the version.
+        request: checked against the signature before the engine is called.
+        response: receives the outputs.
+        max_bytes: largest array built for one input.
+
+    Returns:
+        The name of the signature that was called.
+
+    Raises:
+        RequestError: the request does not fit, or the model failed on it.
+    """
+    key = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    signature = predictor.signatures.get(key)
+    if signature is None:
+        raise PreconditionError(f'Serving signature key "{key}" not found.')
+    names = select_outputs(signature, request.output_filter)
+    arrays = decode_inputs(signature, request.inputs, max_bytes=max_bytes)
+    outputs = predictor.run(key, arrays)
+    for name in names:
+        encode_values(outputs[name], response.outputs[name])
+    return key
+
+
+def warm_up(predictor: AbstractPredictor, path: pathlib.Path, *, max_bytes: int) -> int:
+    """Run the warm-up requests of version directory `path`; the number run.
+
+    Raises:
+        ModelLoadError: the file cannot be read, or the model fails on one of its own requests.
+    """
+    count = 0
+    try:
+        for request in _requests(path / WARM_UP_FILE):
+            predict(predictor, request, predict_pb2.PredictResponse(), max_bytes=max_bytes)
+            count += 1
+    except RequestError as error:
+        raise ModelLoadError(
+            f"{path.name}: warm-up request {count} failed: {error.details}", error.code
+        ) from error
+    except Exception as error:
+        raise ModelLoadError(f"{path.name}: {WARM_UP_FILE} cannot be read: {error}") from error
+    return count
+
+
+def _requests(file: pathlib.Path) -> Iterator[predict_pb2.PredictRequest]:
+    if not file.is_file():
+        return
+    records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    for record in itertools.islice(records, MAX_WARM_UP_RECORDS):
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        if log.WhichOneof("log_type") == "predict_log":
+            yield log.predict_log.request

@@ -1,0 +1,119 @@
+"""Which models and versions to serve: `models.config` (TensorFlow Serving's own format), or else the directory tree."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.errors import UsageError
+
+__all__ = ["CONFIG_NAME", "ModelConfig", "read_models"]
+
+CONFIG_NAME = "models.config"
+
+Policy = Callable[[Iterable[int]], list[int]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """One model to serve.
+
+    Args:
+        name: what requests call it.
+        base_path: the directory that holds its versions.
+        policy: versions found to versions served, ascending.
+        labels: version by label.
+    """
+
+    name: str
+    base_path: pathlib.Path
+    policy: Policy
+    labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+def all_versions(found: Iterable[int]) -> list[int]:
+    """Every version."""
+    return sorted(found)
+
+
+def latest(num_versions: int) -> Policy:
+    """The newest `num_versions`."""
+
+    def policy(found: Iterable[int]) -> list[int]:
+        return sorted(found)[-num_versions:]
+
+    return policy
+
+
+def specific(versions: Iterable[int]) -> Policy:
+    """These versions, as far as they exist."""
+    wanted = set(versions)
+
+    def policy(found: Iterable[int]) -> list[int]:
+        return sorted(wanted & set(found))
+
+    return policy
+
+
+def read_models(root: pathlib.Path, *, default: Policy) -> list[ModelConfig]:
+    """The models of `root`.
+
+    Args:
+        root: the directory with one sub-directory per model, and perhaps `models.config`.
+        default: the policy for models of a root without `models.config`.
+
+    Raises:
+        UsageError: `models.config` cannot be read, or repeats a name.
+    """
+    config = root / CONFIG_NAME
+    if config.is_file():
+        return _parse(config)
+    return [
+        ModelConfig(name=path.name, base_path=path, policy=default)
+        for path in sorted(root.iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    ]
+
+
+def _parse(path: pathlib.Path) -> list[ModelConfig]:
+    try:
+        message = text_format.Parse(
+            path.read_text(encoding="utf-8"), model_server_config_pb2.ModelServerConfig()
+        )
+    except (text_format.ParseError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{path} is no ModelServerConfig in protobuf's text form: {error}") from error
+    models = [_model(path.parent, config) for config in message.model_config_list.config]
+    names = [model.name for model in models]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"{path} must name each model once. Received twice: {', '.join(repeated)}.")
+    return models
+
+
+def _model(root: pathlib.Path, config: model_server_config_pb2.ModelConfig) -> ModelConfig:
+    if not config.name:
+        raise UsageError(f"{root / CONFIG_NAME}: every `config` needs a `name`.")
+    policy = config.model_version_policy
+    choice = policy.WhichOneof("policy_choice")
+    if choice == "all":
+        chosen = all_versions
+    elif choice == "specific":
+        chosen = specific(policy.specific.versions)
+    else:
+        chosen = latest(policy.latest.num_versions or 1)
+    return ModelConfig(
+        name=config.name,
+        base_path=_base_path(root, config),
+        policy=chosen,
+        labels=dict(config.version_labels),
+    )
+
+
+def _base_path(root: pathlib.Path, config: model_server_config_pb2.ModelConfig) -> pathlib.Path:
+    """The given path; `root/<name>` where it is not here (a config written for a container)."""
+    given = root / config.base_path  # an absolute path stays as it is
+    beside = root / config.name
+    return given if config.base_path and (given.is_dir() or not beside.is_dir()) else beside

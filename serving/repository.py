@@ -1,0 +1,307 @@
+"""The versions on disk and the versions in memory, and the way from one to the other.
+
+`refresh` reads the directory tree, loads what is new (manifest checked, warmed up) and only then switches it in; what is
+gone is retired and freed after its last request. A version that fails stays out, with its reason, until its files
+change; the ones that work are not touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import logging
+import pathlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import grpc
+
+from serving.errors import InvalidInputError, ModelLoadError, NotFoundError, UsageError
+from serving.model_config import ModelConfig
+from serving.predictor import AbstractPredictor
+
+__all__ = ["Repository", "State", "VersionStatus"]
+
+logger = logging.getLogger("serving")
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+MAX_ENDED = 16  # versions removed that are still shown
+
+
+class State(enum.IntEnum):
+    """`ModelVersionStatus.State` of TensorFlow Serving."""
+
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """What is known of one version; `code` and `message` tell why a version that ended did."""
+
+    version: int
+    state: State
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    message: str = ""
+
+
+class LoadedVersion:
+    """A predictor that is closed after it was retired and its last request left."""
+
+    def __init__(self, number: int, predictor: AbstractPredictor, fingerprint: Fingerprint):
+        self.number = number
+        self.predictor = predictor
+        self.fingerprint = fingerprint
+        self._lock = threading.Lock()
+        self._running = 0
+        self._retired = False
+
+    def enter(self) -> bool:
+        """Count one request in; false when the version is retired."""
+        with self._lock:
+            if self._retired:
+                return False
+            self._running += 1
+            return True
+
+    def leave(self) -> None:
+        """Count one request out."""
+        with self._lock:
+            self._running -= 1
+            last = self._retired and self._running == 0
+        if last:
+            self.predictor.close()
+
+    def retire(self) -> None:
+        """Let nobody else in; freed here or by the last request."""
+        with self._lock:
+            idle = not self._retired and self._running == 0
+            self._retired = True
+        if idle:
+            self.predictor.close()
+
+    @property
+    def drained(self) -> bool:
+        """Whether it is retired and empty."""
+        return self._retired and self._running == 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Served:
+    """What requests of one model see; replaced as a whole."""
+
+    versions: Mapping[int, LoadedVersion]
+    latest: LoadedVersion
+    labels: Mapping[str, int]
+
+
+class Repository:
+    """All models of a server.
+
+    Args:
+        models: reads the wanted models; may raise `UsageError`, after which the last good answer holds.
+        load: builds the predictor of a version directory, warmed up; raises `ModelLoadError`.
+    """
+
+    def __init__(
+        self,
+        models: Callable[[], list[ModelConfig]],
+        load: Callable[[pathlib.Path], AbstractPredictor],
+    ):
+        self._read_models = models
+        self._load = load
+        self._models: list[ModelConfig] = []
+        self._served: dict[str, _Served] = {}  # replaced, never changed: requests read it without a lock
+        self._status: dict[str, dict[int, VersionStatus]] = {}
+        self._failed: dict[tuple[str, int], Fingerprint] = {}
+        self._draining: dict[tuple[str, int], LoadedVersion] = {}
+        self._config_error = ""
+        self._refreshing = threading.Lock()
+
+    @contextlib.contextmanager
+    def use(self, name: str, *, version: int | None = None, label: str = "") -> Iterator[LoadedVersion]:
+        """A version for the time of one request.
+
+        Args:
+            name: the model.
+            version: its number; the newest one without.
+            label: its label, in place of the number.
+
+        Raises:
+            NotFoundError: no such model or version.
+            InvalidInputError: no such label.
+        """
+        loaded = self._enter(name, version, label)
+        try:
+            yield loaded
+        finally:
+            loaded.leave()
+
+    def _enter(self, name: str, version: int | None, label: str) -> LoadedVersion:
+        while True:
+            loaded = self._find(name, version, label)
+            if loaded.enter():
+                return loaded
+            # Retired between the look-up and here; the table no longer holds it, so the next look-up differs.
+
+    def _find(self, name: str, version: int | None, label: str) -> LoadedVersion:
+        served = self._served.get(name)
+        if label:
+            number = served.labels.get(label) if served else None
+            if served is None or number not in served.versions:
+                raise InvalidInputError(f"Unrecognized servable version label: {label}")
+            return served.versions[number]
+        if version is None:
+            if served is None:
+                raise NotFoundError(f"Servable not found for request: Latest({name})")
+            return served.latest
+        if served is None or version not in served.versions:
+            raise NotFoundError(f"Servable not found for request: Specific({name}, {version})")
+        return served.versions[version]
+
+    def served(self) -> dict[str, list[int]]:
+        """Available versions by model."""
+        return {name: sorted(served.versions) for name, served in sorted(self._served.items())}
+
+    def model_names(self) -> list[str]:
+        """The models wanted, served or not."""
+        return [model.name for model in self._models]
+
+    def status(self, name: str) -> list[VersionStatus]:
+        """Every known version of a model, newest first; empty for an unknown model."""
+        self._settle()
+        return sorted(self._status.get(name, {}).values(), key=lambda status: -status.version)
+
+    def refresh(self) -> bool:
+        """Bring memory in line with the disk; whether the set of served versions changed."""
+        with self._refreshing:
+            before = self._served
+            try:
+                self._models = self._read_models()
+                self._config_error = ""
+            except (UsageError, OSError) as error:
+                if str(error) != self._config_error:
+                    logger.error("event=config_rejected kept=%d reason=%s", len(self._models), error)
+                self._config_error = str(error)
+            for model in self._models:
+                self._refresh_model(model)
+            for name in set(self._served) - set(self.model_names()):
+                self._switch(name, {}, {})
+            self._settle()
+            return self._served is not before
+
+    def close(self) -> None:
+        """Retire everything."""
+        with self._refreshing:
+            for name in list(self._served):
+                self._switch(name, {}, {})
+            self._models = []
+
+    def _refresh_model(self, model: ModelConfig) -> None:
+        found = _scan(model.base_path)
+        for version in set(self._status.get(model.name, {})) - set(found):
+            self._failed.pop((model.name, version), None)
+        wanted = model.policy(found)
+        current = self._served.get(model.name)
+        loaded = dict(current.versions) if current else {}
+        for version in wanted:
+            fingerprint = found[version]
+            known = loaded[version].fingerprint if version in loaded else None
+            if fingerprint in (known, self._failed.get((model.name, version))):
+                continue
+            if (new := self._try_load(model, version, fingerprint)) is not None:
+                loaded[version] = new
+                self._switch(model.name, loaded, model.labels)
+        available = [version for version in wanted if version in loaded]
+        keep = {
+            version: one
+            for version, one in loaded.items()
+            # An unwanted version goes only when a wanted one can take its place.
+            if version in wanted or (version in found and not available)
+        }
+        self._switch(model.name, keep, model.labels)
+        self._forget(model.name, found)
+
+    def _try_load(self, model: ModelConfig, version: int, fingerprint: Fingerprint) -> LoadedVersion | None:
+        statuses = self._status.setdefault(model.name, {})
+        serving_already = statuses.get(version, VersionStatus(version, State.START)).state is State.AVAILABLE
+        if not serving_already:
+            statuses[version] = VersionStatus(version, State.LOADING)
+        started = time.perf_counter()
+        try:
+            predictor = self._load(model.base_path / str(version))
+        except ModelLoadError as error:
+            self._failed[model.name, version] = fingerprint
+            state = State.AVAILABLE if serving_already else State.END
+            statuses[version] = VersionStatus(version, state, error.code, str(error))
+            logger.error("event=load_failed model=%s version=%d reason=%s", model.name, version, error)
+            return None
+        self._failed.pop((model.name, version), None)
+        statuses[version] = VersionStatus(version, State.AVAILABLE)
+        seconds = time.perf_counter() - started
+        logger.info("event=loaded model=%s version=%d seconds=%.2f", model.name, version, seconds)
+        return LoadedVersion(version, predictor, fingerprint)
+
+    def _switch(self, name: str, versions: dict[int, LoadedVersion], labels: Mapping[str, int]) -> None:
+        """Make `versions` what requests see, then retire what they no longer see."""
+        before = self._served.get(name)
+        if before is not None and before.versions == versions and before.labels == labels:
+            return
+        table = dict(self._served)
+        table.pop(name, None)
+        if versions:
+            for label in sorted(label for label, version in labels.items() if version not in versions):
+                logger.warning("event=label_ignored model=%s label=%s version=%d", name, label, labels[label])
+            table[name] = _Served(dict(versions), versions[max(versions)], dict(labels))
+        self._served = table
+        for number, old in (before.versions if before else {}).items():
+            if versions.get(number) is not old:
+                self._retire(name, old, replaced=number in versions)
+
+    def _retire(self, name: str, old: LoadedVersion, *, replaced: bool) -> None:
+        if not replaced:
+            self._status[name][old.number] = VersionStatus(old.number, State.UNLOADING)
+            self._draining[name, old.number] = old
+        old.retire()
+        logger.info("event=%s model=%s version=%d", "replaced" if replaced else "unloaded", name, old.number)
+
+    def _settle(self) -> None:
+        for (name, version), old in list(self._draining.items()):
+            if old.drained and self._draining.pop((name, version), None) is not None:
+                status = self._status.get(name, {})
+                if version in status and status[version].state is State.UNLOADING:
+                    status[version] = VersionStatus(version, State.END)
+
+    def _forget(self, name: str, found: Mapping[int, Fingerprint]) -> None:
+        statuses = self._status.get(name, {})
+        gone = sorted(v for v, s in statuses.items() if v not in found and s.state is State.END)
+        for version in gone:
+            if statuses[version].message or version in gone[:-MAX_ENDED]:
+                del statuses[version]
+
+
+def _scan(base_path: pathlib.Path) -> dict[int, Fingerprint]:
+    """Integer-named directories and what their files look like, without reading them."""
+    try:
+        entries = [path for path in base_path.iterdir() if path.name.isascii() and path.name.isdigit()]
+    except OSError:
+        return {}
+    return {
+        int(path.name): _fingerprint(path)
+        for path in entries
+        if path.name == str(int(path.name)) and path.is_dir()
+    }
+
+
+def _fingerprint(path: pathlib.Path) -> Fingerprint:
+    files = []
+    for file in sorted(path.rglob("*")):
+        with contextlib.suppress(OSError):  # removed while we look
+            stat = file.stat()
+            files.append((file.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns))
+    return tuple(files)
