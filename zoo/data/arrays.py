@@ -59,7 +59,7 @@ def read_arrays(examples: tf.data.Dataset, limit_bytes: int) -> Arrays | None:
         return None
     longest = dict.fromkeys(varying, 0)
     string_bytes = 0
-    for chunk in examples.map(lambda example: _with_lengths(example, varying)).padded_batch(_CHUNK):
+    for chunk in _chunked(examples, varying):
         tensors, lengths = ({name: value.numpy() for name, value in part.items()} for part in chunk)
         num_seen += len(next(iter(tensors.values())))
         longest = {name: max(longest[name], int(lengths[name].max())) for name in varying}
@@ -78,18 +78,22 @@ def read_arrays(examples: tf.data.Dataset, limit_bytes: int) -> Arrays | None:
     )
 
 
-def _with_lengths(example: dict[str, Any], varying: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns an example and the length of each tensor in `varying`."""
+def _chunked(examples: tf.data.Dataset, varying: list[str]) -> tf.data.Dataset:
+    """Returns chunks of examples, padded, each with the lengths of the tensors in `varying`."""
     import tensorflow as tf
 
-    return example, {name: tf.shape(example[name], out_type=tf.int64)[0] for name in varying}
+    def with_lengths(example: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        return example, {name: tf.shape(example[name], out_type=tf.int64)[0] for name in varying}
+
+    if varying:
+        return examples.map(with_lengths).padded_batch(_CHUNK)
+    return examples.batch(_CHUNK, num_parallel_calls=tf.data.AUTOTUNE).map(lambda chunk: (chunk, {}))
 
 
 def _array_bytes(spec: Mapping[str, tf.TensorSpec], longest: Mapping[str, int], num_examples: int) -> int:
     """Returns the bytes of the joined arrays, strings apart."""
     return num_examples * sum(
-        tensor.dtype.size
-        * math.prod([longest.get(name, 0), *tensor.shape[1:]] if name in longest else tensor.shape)
+        tensor.dtype.size * math.prod([longest.get(name, 0), *tensor.shape[1:]] if name in longest else tensor.shape)
         for name, tensor in spec.items()
     )
 

