@@ -8,7 +8,7 @@
 | floats | floats | rounded to the nearest; refused if a finite value would become infinite |
 | complex | complex | as floats |
 | str, bytes | string | str as UTF-8 |
-| floats | integers, bool | refused: 0.7 of an image in [0, 1] is no pixel of an uint8 image, so a silent 0 would be wrong |
+| floats | integers, bool | refused: an image scaled to [0, 1] would silently become 0 |
 | anything else | | refused |
 """
 

@@ -71,9 +71,7 @@ class Client:
     def __init__(self, address: str, *, max_message_bytes: int = 256 << 20):
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise UsageError(
-                f"`address` must be HOST:PORT with a port from 1 to 65535. Received: {address!r}."
-            )
+            raise UsageError(f"`address` must be HOST:PORT with a port from 1 to 65535. Received: {address!r}.")
         self.address = address
         options = [
             ("grpc.max_receive_message_length", max_message_bytes),
@@ -84,9 +82,7 @@ class Client:
         self._metadata = self._method(
             _PREDICTION, "GetModelMetadata", wire.GetModelMetadataRequest, wire.GetModelMetadataResponse
         )
-        self._status = self._method(
-            _MODEL, "GetModelStatus", wire.GetModelStatusRequest, wire.GetModelStatusResponse
-        )
+        self._status = self._method(_MODEL, "GetModelStatus", wire.GetModelStatusRequest, wire.GetModelStatusResponse)
         self._signatures: dict[tuple[str, int | None, str | None], Mapping[str, Signature]] = {}
 
     def __enter__(self) -> Client:
@@ -99,7 +95,7 @@ class Client:
         """Close the connection; calls after this raise `ValueError`."""
         self._channel.close()
 
-    def predict(  # noqa: PLR0913 - options by keyword, inputs by their own names
+    def predict(
         self,
         name: str,
         *,
@@ -131,9 +127,7 @@ class Client:
         """
         given = {**(inputs or {}), **named_inputs}
         if inputs and (twice := set(inputs) & set(named_inputs)):
-            raise UsageError(
-                f"Each input must be given once. Received in `inputs` and by name: {min(twice)}."
-            )
+            raise UsageError(f"Each input must be given once. Received in `inputs` and by name: {min(twice)}.")
         deadline = time.monotonic() + timeout_s
         request = wire.PredictRequest(output_filter=output_filter)
         _fill_spec(request.model_spec, name, version, label)
@@ -141,9 +135,7 @@ class Client:
             request.model_spec.signature_name = signature
         specs = self._input_specs(name, version, label, signature or DEFAULT_SIGNATURE, timeout_s)
         for key, value in given.items():
-            _encode(
-                key, cast_input(specs[key], value) if key in specs else np.asarray(value), request.inputs[key]
-            )
+            _encode(key, cast_input(specs[key], value) if key in specs else np.asarray(value), request.inputs[key])
         try:
             response = self._call(self._predict, request, max(deadline - time.monotonic(), 0.0))
         except InvalidInputError:
@@ -208,9 +200,7 @@ class Client:
     def _error(self, error: Any, timeout_s: float) -> RequestError:
         code, details = error.code(), error.details() or ""
         if code is grpc.StatusCode.UNAVAILABLE:
-            hint = (
-                f"(No answer from {self.address}. Is a server running there? Start one: serving serve ROOT)"
-            )
+            hint = f"(No answer from {self.address}. Is a server running there? Start one: serving serve ROOT)"
         elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
             hint = f"(No answer from {self.address} in time; raise `timeout_s`, or send a smaller batch.)"
         elif code is grpc.StatusCode.NOT_FOUND:
@@ -237,9 +227,7 @@ class Client:
 
 def _fill_spec(spec: Any, name: str, version: int | None, label: str | None) -> None:
     if version is not None and label is not None:
-        raise UsageError(
-            f"Give `version` or `label`, not both. Received: version={version}, label={label!r}."
-        )
+        raise UsageError(f"Give `version` or `label`, not both. Received: version={version}, label={label!r}.")
     spec.SetInParent()
     spec.name = name
     if version is not None:

@@ -59,7 +59,7 @@ class DType:
     @property
     def is_string(self) -> bool:
         """Whether elements are byte strings, which have no fixed size."""
-        return self.numpy == object
+        return self.numpy.kind == "O"
 
 
 def _dtype(number: int, name: str, numpy: Any, field: str, element: Any = None) -> DType:
@@ -155,9 +155,7 @@ def _from_values(values: Any, dtype: DType, count: int) -> np.ndarray:
     per_element = dtype.numpy.itemsize // wire.itemsize
     given, partial = divmod(len(values), per_element)
     if partial or given > count:
-        raise CodecError(
-            f"{count} elements of {dtype.name} expected. Received: {len(values)} in `{dtype.field}`."
-        )
+        raise CodecError(f"{count} elements of {dtype.name} expected. Received: {len(values)} in `{dtype.field}`.")
     try:
         array = np.array(values, wire)
     except OverflowError as error:
@@ -205,9 +203,7 @@ def _byte_strings(array: np.ndarray) -> list[bytes]:
         return [value if isinstance(value, bytes) else value.encode() for value in values]
     except AttributeError:
         odd = next(type(value).__name__ for value in values if not isinstance(value, (bytes, str)))
-        raise CodecError(
-            f"An array of objects must hold bytes or str only. Received: an element of {odd}."
-        ) from None
+        raise CodecError(f"An array of objects must hold bytes or str only. Received: an element of {odd}.") from None
 
 
 def _without_repeats(flat: np.ndarray) -> np.ndarray:

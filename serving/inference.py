@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving.codec import encode_values
 from serving.errors import ModelLoadError, PreconditionError, RequestError
 from serving.predictor import AbstractPredictor
+from serving.published import PredictionLog, PredictResponse
 from serving.signature import decode_inputs, select_outputs
 
 __all__ = ["WARM_UP_FILE", "predict", "warm_up"]
@@ -23,8 +24,8 @@ MAX_WARM_UP_RECORDS = 1000
 
 def predict(
     predictor: AbstractPredictor,
-    request: predict_pb2.PredictRequest,
-    response: predict_pb2.PredictResponse,
+    request: Any,
+    response: Any,
     *,
     max_bytes: int,
 ) -> str:
@@ -63,22 +64,20 @@ def warm_up(predictor: AbstractPredictor, path: pathlib.Path, *, max_bytes: int)
     count = 0
     try:
         for request in _requests(path / WARM_UP_FILE):
-            predict(predictor, request, predict_pb2.PredictResponse(), max_bytes=max_bytes)
+            predict(predictor, request, PredictResponse(), max_bytes=max_bytes)
             count += 1
     except RequestError as error:
-        raise ModelLoadError(
-            f"{path.name}: warm-up request {count} failed: {error.details}", error.code
-        ) from error
+        raise ModelLoadError(f"{path.name}: warm-up request {count} failed: {error.details}", error.code) from error
     except Exception as error:
         raise ModelLoadError(f"{path.name}: {WARM_UP_FILE} cannot be read: {error}") from error
     return count
 
 
-def _requests(file: pathlib.Path) -> Iterator[predict_pb2.PredictRequest]:
+def _requests(file: pathlib.Path) -> Iterator[Any]:
     if not file.is_file():
         return
     records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
     for record in itertools.islice(records, MAX_WARM_UP_RECORDS):
-        log = prediction_log_pb2.PredictionLog.FromString(record)
+        log = PredictionLog.FromString(record)
         if log.WhichOneof("log_type") == "predict_log":
             yield log.predict_log.request

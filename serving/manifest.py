@@ -55,12 +55,8 @@ def _verify_files(path: pathlib.Path, files: dict[str, dict[str, Any]]) -> None:
     for name, entry in files.items():
         size = (path / name).stat().st_size
         if size != entry["bytes"]:
-            raise ModelLoadError(
-                f"{path.name}: {name} holds {size} bytes, its manifest says {entry['bytes']}."
-            )
+            raise ModelLoadError(f"{path.name}: {name} holds {size} bytes, its manifest says {entry['bytes']}.")
         with (path / name).open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if digest != entry["sha256"]:
-            raise ModelLoadError(
-                f"{path.name}: sha256 of {name} differs from its manifest; the file was changed."
-            )
+            raise ModelLoadError(f"{path.name}: sha256 of {name} differs from its manifest; the file was changed.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from google.protobuf import text_format
-from tensorflow_serving.config import model_server_config_pb2
 
 from serving.errors import UsageError
+from serving.published import ModelServerConfig
 
 __all__ = ["CONFIG_NAME", "ModelConfig", "read_models"]
 
@@ -81,9 +82,7 @@ def read_models(root: pathlib.Path, *, default: Policy) -> list[ModelConfig]:
 
 def _parse(path: pathlib.Path) -> list[ModelConfig]:
     try:
-        message = text_format.Parse(
-            path.read_text(encoding="utf-8"), model_server_config_pb2.ModelServerConfig()
-        )
+        message = text_format.Parse(path.read_text(encoding="utf-8"), ModelServerConfig())
     except (text_format.ParseError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path} is no ModelServerConfig in protobuf's text form: {error}") from error
     models = [_model(path.parent, config) for config in message.model_config_list.config]
@@ -93,7 +92,7 @@ def _parse(path: pathlib.Path) -> list[ModelConfig]:
     return models
 
 
-def _model(root: pathlib.Path, config: model_server_config_pb2.ModelConfig) -> ModelConfig:
+def _model(root: pathlib.Path, config: Any) -> ModelConfig:
     if not config.name:
         raise UsageError(f"{root / CONFIG_NAME}: every `config` needs a `name`.")
     policy = config.model_version_policy
@@ -112,7 +111,7 @@ def _model(root: pathlib.Path, config: model_server_config_pb2.ModelConfig) -> M
     )
 
 
-def _base_path(root: pathlib.Path, config: model_server_config_pb2.ModelConfig) -> pathlib.Path:
+def _base_path(root: pathlib.Path, config: Any) -> pathlib.Path:
     """The given path; `root/<name>` where it is not here (a config written for a container)."""
     given = root / config.base_path  # an absolute path stays as it is
     beside = root / config.name

@@ -133,9 +133,7 @@ def _session_config() -> config_pb2.ConfigProto:
 
 def _load(session: tf.compat.v1.Session, path: pathlib.Path) -> dict[str, meta_graph_pb2.SignatureDef]:
     verbosity = logging.getLogger("tensorflow").level
-    logging.getLogger("tensorflow").setLevel(
-        logging.ERROR
-    )  # each load would log that the loader is deprecated
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each load would log that the loader is deprecated
     try:
         with session.graph.as_default():
             meta_graph = tf.compat.v1.saved_model.load(session, [SERVE_TAG], str(path))

@@ -1,7 +1,7 @@
-"""The versions on disk and the versions in memory, and the way from one to the other.
+"""The versions on disk and the versions in memory, and the way between them.
 
-`refresh` reads the directory tree, loads what is new (manifest checked, warmed up) and only then switches it in; what is
-gone is retired and freed after its last request. A version that fails stays out, with its reason, until its files
+`refresh` reads the directory tree, loads what is new (manifest checked, warmed up) and only then switches it in; what
+is gone is retired and freed after its last request. A version that fails stays out, with its reason, until its files
 change; the ones that work are not touched.
 """
 
@@ -152,10 +152,10 @@ class Repository:
     def _find(self, name: str, version: int | None, label: str) -> LoadedVersion:
         served = self._served.get(name)
         if label:
-            number = served.labels.get(label) if served else None
-            if served is None or number not in served.versions:
+            labelled = served.versions.get(served.labels.get(label, -1)) if served else None
+            if labelled is None:
                 raise InvalidInputError(f"Unrecognized servable version label: {label}")
-            return served.versions[number]
+            return labelled
         if version is None:
             if served is None:
                 raise NotFoundError(f"Servable not found for request: Latest({name})")
@@ -292,9 +292,7 @@ def _scan(base_path: pathlib.Path) -> dict[int, Fingerprint]:
     except OSError:
         return {}
     return {
-        int(path.name): _fingerprint(path)
-        for path in entries
-        if path.name == str(int(path.name)) and path.is_dir()
+        int(path.name): _fingerprint(path) for path in entries if path.name == str(int(path.name)) and path.is_dir()
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
 import functools
 import logging
 import pathlib
@@ -12,58 +11,24 @@ import threading
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from tensorflow_serving.apis import (
-    model_service_pb2,
-    model_service_pb2_grpc,
-    prediction_service_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving import model_config
 from serving.errors import ServerStartError, UsageError
 from serving.inference import warm_up
 from serving.manifest import verify_version
+from serving.options import ServerOptions
 from serving.predictor import AbstractPredictor, TensorFlowPredictor
+from serving.published import SERVICE_NAMES
 from serving.repository import Repository
 from serving.servicer import ModelServicer, PredictionServicer
 
-__all__ = ["Server", "ServerOptions"]
+__all__ = ["Server", "load_version"]
 
 logger = logging.getLogger("serving")
 
-_SERVICES = (
-    prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
-    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
-)
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ServerOptions:
-    """How to serve.
-
-    Args:
-        host: the address to bind.
-        port: the port to bind; 0 takes a free one.
-        poll_seconds: pause between two looks at the disk; 0 looks only at the start.
-        workers: requests worked on at a time.
-        versions: "all" or "latest", for a root without `models.config`.
-        max_message_bytes: largest request, and largest array built from one.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8500
-    poll_seconds: float = 2.0
-    workers: int = 4
-    versions: str = "all"
-    max_message_bytes: int = 256 << 20
-
-    def __post_init__(self):
-        if self.workers < 1:
-            raise UsageError(f"`workers` must be at least 1. Received: workers={self.workers}.")
-        if self.versions not in ("all", "latest"):
-            raise UsageError(f"`versions` must be 'all' or 'latest'. Received: versions={self.versions!r}.")
 
 
 class Server:
@@ -85,9 +50,7 @@ class Server:
         default = model_config.all_versions if options.versions == "all" else model_config.latest(1)
         read_models = functools.partial(model_config.read_models, root, default=default)
         read_models()  # a wrong models.config stops the start; later on, the last good one holds
-        self.repository = Repository(
-            read_models, functools.partial(load_version, max_bytes=options.max_message_bytes)
-        )
+        self.repository = Repository(read_models, functools.partial(load_version, max_bytes=options.max_message_bytes))
         self._health = health.HealthServicer(experimental_non_blocking=True)
         self._grpc = self._build()
         self.port = self._bind()
@@ -99,7 +62,7 @@ class Server:
         self.repository.refresh()
         self._report_health()
         self._grpc.start()
-        for service in ("", *_SERVICES):
+        for service in ("", *SERVICE_NAMES):
             self._health.set(service, _SERVING)
         if self._options.poll_seconds > 0:
             self._poller.start()
@@ -108,10 +71,7 @@ class Server:
         """Drain: not healthy, nothing new, what runs is finished within `grace_s` seconds; whether all was."""
         self._stopping.set()
         self._health.enter_graceful_shutdown()
-        drained = threading.Event()
-        finished = self._grpc.stop(grace_s)
-        in_time = finished.wait(grace_s + 1)
-        drained.set()
+        in_time = self._grpc.stop(grace_s).wait(grace_s)
         if self._poller.is_alive():
             self._poller.join(timeout=grace_s)
         self.repository.close()
@@ -132,9 +92,7 @@ class Server:
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self.repository), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        reflection.enable_server_reflection(
-            (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
-        )
+        reflection.enable_server_reflection((*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server
 
     def _bind(self) -> int:

@@ -8,17 +8,11 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 import grpc
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving import inference
 from serving.errors import InvalidInputError, NotFoundError, RequestError, UnsupportedError
+from serving.published import GetModelMetadataResponse, GetModelStatusResponse, PredictResponse, SignatureDefMap
 from serving.repository import Repository
 
 __all__ = ["ModelServicer", "PredictionServicer"]
@@ -44,12 +38,12 @@ def _answering_errors(method: Method) -> Method:
                 grpc.StatusCode.INTERNAL,
                 f"{type(error).__name__} in {method.__name__}; see the server's log",
             )
-        context.abort(code, details)
+        return context.abort(code, details)
 
     return answer  # type: ignore[return-value]
 
 
-def _require_spec(request: Any) -> model_pb2.ModelSpec:
+def _require_spec(request: Any) -> Any:
     if not request.HasField("model_spec"):
         raise InvalidInputError("Missing ModelSpec")
     if not request.model_spec.name:
@@ -57,15 +51,13 @@ def _require_spec(request: Any) -> model_pb2.ModelSpec:
     return request.model_spec
 
 
-def _use(repository: Repository, spec: model_pb2.ModelSpec) -> Any:
+def _use(repository: Repository, spec: Any) -> Any:
     version = spec.version.value if spec.HasField("version") else None
     return repository.use(spec.name, version=version, label=spec.version_label)
 
 
 def _refuse(what: str) -> NoReturn:
-    raise UnsupportedError(
-        f"{what} is not offered by this server; use Predict, GetModelMetadata or GetModelStatus."
-    )
+    raise UnsupportedError(f"{what} is not offered by this server; use Predict, GetModelMetadata or GetModelStatus.")
 
 
 class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -81,10 +73,10 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._max_bytes = max_bytes
 
     @_answering_errors
-    def Predict(self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Run a signature."""
         spec = _require_spec(request)
-        response = predict_pb2.PredictResponse()
+        response = PredictResponse()
         with _use(self._repository, spec) as loaded:
             key = inference.predict(loaded.predictor, request, response, max_bytes=self._max_bytes)
         answered = response.model_spec
@@ -95,7 +87,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     @_answering_errors
     def GetModelMetadata(  # noqa: N802
-        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
+        self, request: Any, context: grpc.ServicerContext
     ) -> Any:
         """The SignatureDefs of a version."""
         spec = _require_spec(request)
@@ -103,8 +95,8 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
             raise InvalidInputError("GetModelMetadataRequest must specify at least one metadata_field")
         if odd := next((field for field in request.metadata_field if field != SIGNATURE_DEF), None):
             raise InvalidInputError(f"Metadata field {odd} is not supported")
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        signatures = SignatureDefMap()
+        response = GetModelMetadataResponse()
         with _use(self._repository, spec) as loaded:
             for key, definition in loaded.predictor.signature_defs.items():
                 signatures.signature_def[key].CopyFrom(definition)
@@ -137,7 +129,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
 
     @_answering_errors
     def GetModelStatus(  # noqa: N802
-        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
+        self, request: Any, context: grpc.ServicerContext
     ) -> Any:
         """The state of each version, newest first, with the reason of those that failed."""
         spec = _require_spec(request)
@@ -152,7 +144,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
                 raise NotFoundError(f"Could not find version {wanted} of model {spec.name}")
         if not statuses:
             raise NotFoundError(f"Could not find any versions of model {spec.name}")
-        response = get_model_status_pb2.GetModelStatusResponse()
+        response = GetModelStatusResponse()
         for status in statuses:
             shown = response.model_version_status.add(version=status.version, state=int(status.state))
             shown.status.error_code = status.code.value[0]

@@ -1,8 +1,8 @@
 """What a signature takes and gives, and the check of a request against it before any engine is called.
 
 TensorFlow aborts the whole process when a tensor of the wrong rank reaches a convolution, and answers a wrong size in
-silence; so names, bytes, dtype, rank, every fixed dimension and the batch are checked here. Codes and texts are those of
-TensorFlow Serving where it has one.
+silence; so names, bytes, dtype, rank, every fixed dimension and the batch are checked here. Codes and texts are
+those of TensorFlow Serving where it has one.
 """
 
 from __future__ import annotations
@@ -138,6 +138,7 @@ def _size_mismatch(sent: Iterable[str], wanted: Iterable[str]) -> str:
         return "{" + ",".join(sorted(names)) + "}"
 
     return (
-        f"input size does not match signature: {len(sent)}!={len(wanted)} len({braces(sent)}) != len({braces(wanted)}). "
+        f"input size does not match signature: {len(sent)}!={len(wanted)} "
+        f"len({braces(sent)}) != len({braces(wanted)}). "
         f"Sent extra: {braces(sent - wanted)}. Missing but required: {braces(wanted - sent)}."
     )

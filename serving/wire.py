@@ -7,7 +7,7 @@ private: nothing clashes when TensorFlow's own messages are loaded in the same p
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
@@ -108,11 +108,9 @@ def _declare_entry(message: descriptor_pb2.DescriptorProto, field: str, value: s
 
 
 def _add_field(message: descriptor_pb2.DescriptorProto, name: str, number: int, kind: str) -> None:
-    field = message.field.add(
-        name=name, number=number, label=3 if kind.startswith("*") else 1
-    )  # 3 repeated, 1 one
+    field = message.field.add(name=name, number=number, label=3 if kind.startswith("*") else 1)  # 3 repeated, 1 one
     kind = kind.removeprefix("*")
-    field.type = _SCALARS.get(kind, _MESSAGE)
+    field.type = cast(Any, _SCALARS.get(kind, _MESSAGE))
     if kind not in _SCALARS:
         field.type_name = f".{_PACKAGE}.{kind}"
 

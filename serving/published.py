@@ -1,0 +1,41 @@
+# pyright: reportAttributeAccessIssue=false
+"""The published messages of tensorflow-serving-api that the server speaks. Importing this imports TensorFlow.
+
+Generated modules build their classes at run time, which a type checker cannot see; this is the one place that knows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+    prediction_service_pb2,
+)
+from tensorflow_serving.config import model_server_config_pb2
+
+__all__ = [
+    "SERVICE_NAMES",
+    "GetModelMetadataResponse",
+    "GetModelStatusResponse",
+    "ModelServerConfig",
+    "PredictResponse",
+    "PredictionLog",
+    "SignatureDefMap",
+]
+
+PredictResponse: Any = predict_pb2.PredictResponse
+PredictionLog: Any = prediction_log_pb2.PredictionLog
+GetModelMetadataResponse: Any = get_model_metadata_pb2.GetModelMetadataResponse
+SignatureDefMap: Any = get_model_metadata_pb2.SignatureDefMap
+GetModelStatusResponse: Any = get_model_status_pb2.GetModelStatusResponse
+ModelServerConfig: Any = model_server_config_pb2.ModelServerConfig
+
+SERVICE_NAMES = (
+    prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+)
