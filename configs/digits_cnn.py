@@ -1,6 +1,6 @@
 """Digits of 8x8 pixels by two convolutions: the quickstart's model.
 
-    zoo train digits_cnn --run-dir runs/digits_cnn && zoo evaluate runs/digits_cnn
+zoo train digits_cnn --run-dir runs/digits_cnn && zoo evaluate runs/digits_cnn
 """
 
 from zoo.config import Experiment, Splits, Training
@@ -17,7 +17,12 @@ def config() -> Experiment:
         splits=Splits(train="train[:85%]", validation="train[85%:]"),
         features=(ImageScaling(max_value=16.0),),
         model=Conv2DNet(
-            input_shape=(8, 8, 1), num_classes=10, filters=(32, 64), padding="same", dense_units=64, dropout=0.3
+            input_shape=(8, 8, 1),
+            num_classes=10,
+            filters=(32, 64),
+            padding="same",
+            dense_units=64,
+            dropout=0.3,
         ),
         task=Classification(),
         training=Training(epochs=30, batch_size=64, learning_rate=2e-3, schedule="cosine"),

@@ -1,6 +1,6 @@
 """MNIST by two convolutions and a dense layer.
 
-    zoo data fetch mnist && zoo train mnist_cnn --run-dir runs/mnist_cnn && zoo evaluate runs/mnist_cnn
+zoo data fetch mnist && zoo train mnist_cnn --run-dir runs/mnist_cnn && zoo evaluate runs/mnist_cnn
 """
 
 from zoo.config import Experiment, Splits, Training

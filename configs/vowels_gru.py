@@ -1,6 +1,6 @@
 """Japanese vowels, nine speakers, by stacked GRU layers.
 
-    zoo data fetch japanese_vowels && zoo train vowels_gru --run-dir runs/vowels_gru && zoo evaluate runs/vowels_gru
+zoo data fetch japanese_vowels && zoo train vowels_gru --run-dir runs/vowels_gru && zoo evaluate runs/vowels_gru
 """
 
 from zoo.config import Experiment, Splits, Training
@@ -16,7 +16,14 @@ def config() -> Experiment:
         data=Packaged(name="japanese_vowels"),
         splits=Splits(),
         features=(SequenceNormalization(),),
-        model=RecurrentNet(num_features=12, num_classes=9, cell="gru", units=(128, 128), bidirectional=True, pooling="average"),
+        model=RecurrentNet(
+            num_features=12,
+            num_classes=9,
+            cell="gru",
+            units=(128, 128),
+            bidirectional=True,
+            pooling="average",
+        ),
         task=Classification(),
         training=Training(epochs=60, batch_size=32, schedule="cosine"),
     )

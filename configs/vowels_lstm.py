@@ -1,6 +1,6 @@
 """Japanese vowels, nine speakers, by stacked LSTM layers.
 
-    zoo data fetch japanese_vowels && zoo train vowels_lstm --run-dir runs/vowels_lstm && zoo evaluate runs/vowels_lstm
+zoo data fetch japanese_vowels && zoo train vowels_lstm --run-dir runs/vowels_lstm && zoo evaluate runs/vowels_lstm
 """
 
 from zoo.config import Experiment, Splits, Training

@@ -1,3 +1,32 @@
-"""Keras 3 models from a data set to a SavedModel in TensorFlow Serving's layout."""
+"""Keras 3 models from a data set to a SavedModel in TensorFlow Serving's layout.
+
+Names load what they need when they are first used: `import zoo` imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.api import build, compress, export, load_model
+    from zoo.compression.cluster import Cluster
+    from zoo.compression.prune import Prune
 
 __version__ = "0.1.0"
+__all__ = ["Cluster", "Prune", "build", "compress", "export", "load_model"]
+
+_HOMES = {
+    "Cluster": "zoo.compression.cluster",
+    "Prune": "zoo.compression.prune",
+    "build": "zoo.api",
+    "compress": "zoo.api",
+    "export": "zoo.api",
+    "load_model": "zoo.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

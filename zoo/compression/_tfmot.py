@@ -73,7 +73,10 @@ def initial_centroids(
     import tensorflow as tf
 
     _import()
-    from tensorflow_model_optimization.python.core.clustering.keras import cluster_config, clustering_centroids
+    from tensorflow_model_optimization.python.core.clustering.keras import (
+        cluster_config,
+        clustering_centroids,
+    )
 
     kinds = cluster_config.CentroidInitialization
     kind = {

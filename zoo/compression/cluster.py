@@ -10,14 +10,13 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from zoo.compression import _tfmot
 from zoo.compression.base import AbstractAttachment, AbstractTransform
 from zoo.errors import InvalidValueError
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
 __all__ = ["Cluster"]
@@ -53,9 +52,7 @@ class Cluster(AbstractTransform):
 
 
 class _Centroids(AbstractAttachment):
-    def __init__(
-        self, transform: Cluster, weights: Mapping[str, keras.Variable], values: Mapping[str, np.ndarray]
-    ):
+    def __init__(self, transform: Cluster, weights: Mapping[str, keras.Variable], values: Mapping[str, np.ndarray]):
         import keras
 
         self.weights = weights
@@ -88,6 +85,8 @@ class _Centroids(AbstractAttachment):
         return _straight_through(shared, value)
 
     def verify(self, path: str, value: np.ndarray) -> str | None:
+        import numpy as np
+
         distinct = len(np.unique(value))
         if distinct <= self._num_clusters:
             return None
@@ -110,6 +109,8 @@ def initial_centroids(values: np.ndarray, num_clusters: int, method: str) -> np.
 
     Where `values` hold zeros, zero is the value of its own cluster and not among those returned.
     """
+    import numpy as np
+
     flat = np.asarray(values, "float32").ravel()
     keep_zero = bool((flat == 0).any())
     distinct = np.unique(flat[flat != 0] if keep_zero else flat)
@@ -124,6 +125,8 @@ def initial_centroids(values: np.ndarray, num_clusters: int, method: str) -> np.
 
 def _lloyd(ordered: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """Moves each centroid to the mean of the weights nearest to it, up to `_LLOYD_STEPS` times."""
+    import numpy as np
+
     sums = np.concatenate([[0.0], np.cumsum(ordered, dtype="float64")])
     for _ in range(_LLOYD_STEPS):
         cuts = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2)

@@ -28,7 +28,10 @@ class Reparametrized(keras.Model):
     """
 
     def __init__(
-        self, inner: keras.Model, attachments: Sequence[AbstractAttachment], moving: Sequence[AbstractAttachment]
+        self,
+        inner: keras.Model,
+        attachments: Sequence[AbstractAttachment],
+        moving: Sequence[AbstractAttachment],
     ):
         super().__init__(name=f"{inner.name}_reparametrized")
         self.inner = inner

@@ -9,13 +9,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Self
 
-import keras
-from keras import ops
-
 from zoo.errors import InvalidValueError
 from zoo.features.base import AbstractFeature
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
 __all__ = ["ImageScaling"]
@@ -43,13 +41,6 @@ class ImageScaling(AbstractFeature):
 
     def layer(self) -> keras.Layer:
         """Returns the layer that scales `tensor`."""
-        return _Scale(self.tensor, self.max_value, name="image_scaling")
+        from zoo.layers.scaling import ScaleTensor
 
-
-class _Scale(keras.layers.Layer):
-    def __init__(self, tensor: str, max_value: float, **kwargs):
-        super().__init__(**kwargs, trainable=False)
-        self.tensor, self.max_value = tensor, max_value
-
-    def call(self, tensors, training=False):
-        return {**tensors, self.tensor: ops.cast(tensors[self.tensor], "float32") * (1.0 / self.max_value)}
+        return ScaleTensor(self.tensor, 1.0 / self.max_value, name="image_scaling")

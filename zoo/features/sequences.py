@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Self
-
-import keras
-import numpy as np
-from keras import ops
+from typing import TYPE_CHECKING, Self
 
 from zoo.errors import DataError
 from zoo.features.base import AbstractFeature
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 __all__ = ["SequenceNormalization"]
 
@@ -41,6 +41,8 @@ class SequenceNormalization(AbstractFeature):
         Raises:
             DataError: no frame at all, or one that is not a finite number.
         """
+        import numpy as np
+
         count, total, squares = 0, np.zeros(()), np.zeros(())
         for batch in batches:
             frames = batch[self.tensor][batch["padding_mask"]].astype("float64")  # [frames, D]
@@ -62,16 +64,6 @@ class SequenceNormalization(AbstractFeature):
         """
         if not self.mean or len(self.mean) != len(self.std):
             raise DataError("SequenceNormalization has no statistics yet: call `fit` on the training split first.")
-        return _Normalize(self.tensor, self.mean, self.std, name="sequence_normalization")
+        from zoo.layers.scaling import StandardizeFrames
 
-
-class _Normalize(keras.layers.Layer):
-    def __init__(self, tensor: str, mean: tuple[float, ...], std: tuple[float, ...], **kwargs):
-        super().__init__(**kwargs, trainable=False)
-        self.tensor = tensor
-        self.mean, self.std = np.asarray(mean, "float32"), np.asarray(std, "float32")
-
-    def call(self, tensors, training=False):
-        mask = ops.expand_dims(tensors["padding_mask"], -1)
-        normal = (ops.cast(tensors[self.tensor], "float32") - self.mean) / self.std
-        return {**tensors, self.tensor: ops.where(mask, normal, 0.0)}
+        return StandardizeFrames(self.tensor, self.mean, self.std, name="sequence_normalization")

@@ -6,14 +6,13 @@ Shape glossary: `B` batch, `T` time (halved by each stage), `D` width of a frame
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
-
-import keras
-from keras import layers
+from typing import TYPE_CHECKING, Literal
 
 from zoo.errors import InvalidValueError
-from zoo.layers.masking import MaskedAveragePooling, MaskedMaxPooling, MaskPadding, PoolMask
 from zoo.models.base import AbstractModel, require_positive, require_rate
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["Conv1DNet"]
 
@@ -62,6 +61,11 @@ class Conv1DNet(AbstractModel):
 
     def build(self) -> keras.Model:
         """Returns the functional model."""
+        import keras
+        from keras import layers
+
+        from zoo.layers.masking import MaskedAveragePooling, MaskedMaxPooling, MaskPadding, PoolMask
+
         # === Layers ===
         frames = keras.Input((None, self.num_features), name="frames")
         padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")

@@ -7,13 +7,13 @@ The default is the network of Keras's own MNIST example (https://keras.io/exampl
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal
-
-import keras
-from keras import layers
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from zoo.errors import InvalidValueError
 from zoo.models.base import AbstractModel, require_positive, require_rate
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["Conv2DNet"]
 
@@ -82,6 +82,9 @@ class Conv2DNet(AbstractModel):
 
     def build(self) -> keras.Model:
         """Returns the functional model."""
+        import keras
+        from keras import layers
+
         # === Layers ===
         image = keras.Input(self.input_shape, name="image")
 
@@ -102,9 +105,9 @@ class Conv2DNet(AbstractModel):
         return keras.Model({"image": image}, {"logits": logits}, name="conv2d")
 
     def _convolution(self, x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-        x = layers.Conv2D(
-            filters, self.kernel_size, padding=self.padding, use_bias=not self.batch_norm, name=name
-        )(x)
+        from keras import layers
+
+        x = layers.Conv2D(filters, self.kernel_size, padding=self.padding, use_bias=not self.batch_norm, name=name)(x)
         if self.batch_norm:
             x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
         return layers.ReLU(name=f"{name}_relu")(x)

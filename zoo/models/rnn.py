@@ -7,17 +7,14 @@ Cells: simple (Elman 1990), LSTM (Hochreiter and Schmidhuber 1997), GRU (arXiv 1
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import keras
-from keras import layers
-
-from zoo.layers.masking import MaskedAveragePooling
 from zoo.models.base import AbstractModel, require_positive, require_rate
 
-__all__ = ["RecurrentNet"]
+if TYPE_CHECKING:
+    import keras
 
-CELLS = {"simple": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}
+__all__ = ["RecurrentNet"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +60,13 @@ class RecurrentNet(AbstractModel):
 
     def build(self) -> keras.Model:
         """Returns the functional model."""
+        import keras
+        from keras import layers
+
+        from zoo.layers.masking import MaskedAveragePooling
+
         # === Layers ===
+        cell = {"simple": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}[self.cell]
         frames = keras.Input((None, self.num_features), name="frames")
         padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
 
@@ -71,7 +74,7 @@ class RecurrentNet(AbstractModel):
         x = frames
         for index, units in enumerate(self.units, start=1):
             sequences = self.pooling == "average" or index < len(self.units)
-            layer = CELLS[self.cell](units, return_sequences=sequences, name=f"{self.cell}{index}")
+            layer = cell(units, return_sequences=sequences, name=f"{self.cell}{index}")
             if self.bidirectional:
                 layer = layers.Bidirectional(layer, name=f"bidirectional{index}")
             if self.dropout and index > 1:

@@ -6,16 +6,13 @@ Shape glossary: `B` batch, `T` time, `D` width of the model, `H` heads. Paper: a
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
-
-import keras
-from keras import layers
+from typing import TYPE_CHECKING, Literal
 
 from zoo.errors import InvalidValueError
-from zoo.layers.encoder import encoder_block
-from zoo.layers.masking import MaskedAveragePooling
-from zoo.layers.positions import LearnedPositions, SinusoidalPositions
 from zoo.models.base import AbstractModel, require_positive, require_rate
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["TransformerEncoder"]
 
@@ -66,6 +63,13 @@ class TransformerEncoder(AbstractModel):
 
     def build(self) -> keras.Model:
         """Returns the functional model."""
+        import keras
+        from keras import layers
+
+        from zoo.layers.encoder import encoder_block
+        from zoo.layers.masking import MaskedAveragePooling
+        from zoo.layers.positions import LearnedPositions, SinusoidalPositions
+
         # === Layers ===
         frames = keras.Input((None, self.num_features), name="frames")
         padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")

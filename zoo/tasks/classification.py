@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
-
-import keras
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from zoo.errors import DataError
 from zoo.tasks.base import AbstractTask, NamedTensors
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 __all__ = ["Classification"]
 
@@ -46,10 +47,14 @@ class Classification(AbstractTask):
 
     def losses(self) -> dict[str, keras.losses.Loss]:
         """Returns the cross-entropy."""
+        import keras
+
         return {self.output: keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
 
     def metrics(self) -> dict[str, list[keras.metrics.Metric]]:
         """Returns the accuracy."""
+        import keras
+
         return {self.output: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
 
     def check(self, model: keras.Model, label_names: Sequence[str]) -> None:
@@ -84,13 +89,12 @@ class Classification(AbstractTask):
         Macro figures are means over the classes that occur in the labels or in the answers; a class that is never
         answered has precision 0.
         """
+        import numpy as np
         from sklearn.metrics import precision_recall_fscore_support
 
         labels, logits = targets[self.output], outputs[self.output].astype("float64")
         predicted = logits.argmax(axis=-1)
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            labels, predicted, average="macro", zero_division=0
-        )
+        precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)
         shifted = logits - logits.max(axis=-1, keepdims=True)
         log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
         return {

@@ -181,7 +181,9 @@ def _batches(data: TrainData, batch_size: int) -> tf.data.Dataset:
             f"`train_data` must be a tf.data.Dataset of batches (x, y), or a pair (x, y). Received: {type(data).__name__}."
         )
     examples = tf.data.Dataset.from_tensor_slices(data)
-    return examples.shuffle(len(examples), seed=0).batch(min(batch_size, len(examples)), drop_remainder=True).prefetch(2)
+    return (
+        examples.shuffle(len(examples), seed=0).batch(min(batch_size, len(examples)), drop_remainder=True).prefetch(2)
+    )
 
 
 def _num_steps(batches: tf.data.Dataset, epochs: int) -> int:

@@ -40,7 +40,11 @@ def evaluate(run: RunDirectory, split: str, *, name: str | None = None) -> Evalu
         DataError: the split holds no example.
     """
     experiment, model = run.experiment(), run.load_model()
-    spelled = {"train": experiment.splits.train, "validation": experiment.splits.validation, "test": experiment.splits.test}
+    spelled = {
+        "train": experiment.splits.train,
+        "validation": experiment.splits.validation,
+        "test": experiment.splits.test,
+    }
     if split == "validation" and not experiment.splits.validation:
         raise DataError(f"The experiment of {run.path} has no validation split. Ask for `test`, or for `train[90%:]`.")
     batches = inputs.model_batches(experiment, spelled.get(split) or split, list(model.input), training=False)
@@ -50,14 +54,12 @@ def evaluate(run: RunDirectory, split: str, *, name: str | None = None) -> Evalu
     return Evaluation(scores, targets, outputs)
 
 
-def predict(
-    model: keras.Model, batches: tf.data.Dataset
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def predict(model: keras.Model, batches: tf.data.Dataset) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Returns `(targets, outputs)` of all batches, joined along the batch axis."""
     import numpy as np
     import tensorflow as tf
 
-    forward = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+    forward = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, autograph=False)
     targets, outputs = [], []
     for batch, target in batches:
         targets.append({name: np.asarray(tensor) for name, tensor in target.items()})

@@ -53,9 +53,7 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
     steps = _steps(batches, experiment)
     validation = None
     if experiment.splits.validation:
-        validation = inputs.model_batches(
-            experiment, experiment.splits.validation, list(model.input), training=False
-        )
+        validation = inputs.model_batches(experiment, experiment.splits.validation, list(model.input), training=False)
 
     started = time.monotonic()
     with strategy.scope():

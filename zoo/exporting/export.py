@@ -1,0 +1,199 @@
+"""From a model or a run to a published version: written, compared with the model, described, renamed into place."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo.errors import ExportError, InvalidValueError
+from zoo.features.base import AbstractFeature
+from zoo.tasks.base import AbstractTask
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from zoo.exporting.saved_model import Servable
+
+__all__ = ["Published", "export", "export_run"]
+
+Form = Literal["plain", "packed"]
+_FORMS = ("plain", "packed")
+_EXAMPLES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A version that stands on disk, and its manifest."""
+
+    path: Path
+    version: int
+    manifest: Mapping[str, Any]
+
+
+def export(
+    model: keras.Model,
+    root: Path | str,
+    *,
+    name: str,
+    version: int | None = None,
+    form: Form = "plain",
+    task: AbstractTask | None = None,
+    features: Sequence[AbstractFeature] = (),
+    label_names: Sequence[str] = (),
+    examples: Mapping[str, np.ndarray] | None = None,
+    serving_root: str | None = None,
+) -> Published:
+    """Publishes any functional Keras 3 model as `<root>/<name>/<version>/`.
+
+    The signature `serving_default` takes the model's inputs by name and answers its outputs by name. With a task,
+    it answers what the task makes of the outputs; a model whose one output is called `logits`, as the zoo's
+    classifiers have it, is taken for a `Classification` and answers `probabilities` and `class_id`.
+
+    Args:
+        model: built; any layers. It stays as it is.
+        root: the directory that a server is pointed at.
+        name: the model's name there.
+        version: a number that is free, or None for the next one.
+        form: `plain` (a checkpoint) or `packed` (in the graph, entropy-coded, decoded once at load).
+        task: makes answers of outputs.
+        features: part of the graph, before the model. They are taken to keep names and shapes of the model's inputs.
+        label_names: the name of each class.
+        examples: real inputs by name, rows first, for comparison and warm-up; made-up ones by default.
+        serving_root: where the server will see `root`, for `models.config`; by default where it is now.
+
+    Raises:
+        VersionExistsError: the version is there.
+        ExportError: not functional, the disk is full, or the SavedModel answers differently; nothing is published.
+    """
+    from zoo.exporting.saved_model import Servable
+    from zoo.exporting.signature import specs_of_model
+
+    servable = Servable(model, specs_of_model(model), features, task or _task_of(model), label_names)
+    return _publish(servable, Path(root), name, version, form, examples, serving_root, {})
+
+
+def export_run(
+    run_dir: Path | str,
+    root: Path | str,
+    *,
+    name: str,
+    version: int | None = None,
+    form: Form = "plain",
+    serving_root: str | None = None,
+) -> Published:
+    """Publishes the model of a run; its signature takes the raw examples of its data set.
+
+    Raises:
+        RunDirectoryError: no finished run. Otherwise as `export`.
+    """
+    from zoo.exporting.saved_model import Servable
+    from zoo.exporting.signature import specs_of_data
+    from zoo.training.run_directory import RunDirectory
+
+    run = RunDirectory.open(run_dir)
+    experiment, info = run.experiment(), run.info()
+    servable = Servable(
+        run.load_model(),
+        specs_of_data(info, experiment.task.targets()),
+        experiment.features,
+        experiment.task,
+        info.label_names,
+    )
+    about = {"config": experiment.name, "data": info.name, "metrics": run.metrics()}
+    return _publish(servable, Path(root), name, version, form, _real_examples(run, servable), serving_root, about)
+
+
+def _publish(
+    servable: Servable,
+    root: Path,
+    name: str,
+    version: int | None,
+    form: Form,
+    examples: Mapping[str, np.ndarray] | None,
+    serving_root: str | None,
+    about: Mapping[str, Any],
+) -> Published:
+    from zoo.exporting.manifest import write_manifest
+    from zoo.exporting.models_config import FILE, with_model
+    from zoo.exporting.publish import check_name, publish
+    from zoo.exporting.saved_model import SIGNATURE, write_saved_model
+    from zoo.exporting.verify import random_examples, verify
+    from zoo.exporting.warmup import write_warmup
+
+    if form not in _FORMS:
+        raise InvalidValueError("form", f"one of {', '.join(_FORMS)}", form)
+    check_name(name)
+    config = with_model(root, name, serving_root)
+    tried = _checked_examples(servable, examples) if examples is not None else random_examples(servable.inputs)
+    manifest: dict[str, Any] = {}
+
+    def write(directory: Path, number: int) -> None:
+        write_saved_model(servable, directory, form)
+        measured = verify(servable, directory, tried)
+        write_warmup(directory, name, SIGNATURE, tried)
+        described = {
+            "name": name,
+            "version": number,
+            "form": form,
+            "weights": _num_weights(servable),
+            **about,
+        }
+        manifest.update(write_manifest(directory, {**described, "measured": measured}))
+        _write_beside(root / FILE, config)
+
+    path = publish(root / name, version, write)
+    os.replace(_beside(root / FILE), root / FILE)
+    return Published(path, int(path.name), manifest)
+
+
+def _task_of(model: keras.Model) -> AbstractTask | None:
+    """Returns the task of a model whose outputs say it by their name."""
+    from zoo.tasks.classification import Classification
+
+    is_classifier = isinstance(model.output, dict) and list(model.output) == ["logits"]
+    return Classification() if is_classifier else None
+
+
+def _real_examples(run: Any, servable: Servable) -> dict[str, np.ndarray] | None:
+    """Returns the first examples of the run's test split, or None where its data is not at hand."""
+    from zoo.data.pipeline import take_arrays
+    from zoo.errors import DataUnavailableError
+
+    experiment = run.experiment()
+    try:
+        raw = take_arrays(experiment.data, experiment.splits.test, _EXAMPLES)
+    except DataUnavailableError:
+        return None
+    return {spec.name: raw[spec.name] for spec in servable.inputs}
+
+
+def _checked_examples(servable: Servable, examples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    names = [spec.name for spec in servable.inputs]
+    if sorted(names) != sorted(examples):
+        raise ExportError(
+            f"`examples` must hold {', '.join(f'`{name}`' for name in names)}. "
+            f"Received: {', '.join(f'`{name}`' for name in examples)}."
+        )
+    return {name: np.asarray(examples[name]) for name in names}
+
+
+def _num_weights(servable: Servable) -> int:
+    return sum(weight.value.shape.num_elements() or 0 for weight in servable.model.weights)
+
+
+_TOKEN = uuid.uuid4().hex[:12]
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp-{_TOKEN}")
+
+
+def _write_beside(path: Path, text: str) -> None:
+    _beside(path).write_text(text)

@@ -1,0 +1,102 @@
+"""A model, its features and its task as one SavedModel with a checked signature."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.errors import ExportError
+from zoo.exporting.signature import InputSpec, checked_together
+from zoo.exporting.weights import PackedWeights, PlainWeights
+from zoo.features.base import AbstractFeature, compose
+from zoo.tasks.base import AbstractTask
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["SIGNATURE", "Form", "Servable", "write_saved_model"]
+
+SIGNATURE = "serving_default"
+Form = Literal["plain", "packed"]
+FORMS = {"plain": PlainWeights, "packed": PackedWeights}
+
+
+@dataclasses.dataclass(frozen=True)
+class Servable:
+    """What is to be served: raw inputs through features and model to the task's answers.
+
+    Attributes:
+        model: built and functional.
+        inputs: what a caller sends.
+        features: applied to the inputs, in order.
+        task: makes answers of the outputs; without one the outputs are the answers.
+        label_names: the name of each class.
+    """
+
+    model: keras.Model
+    inputs: Sequence[InputSpec]
+    features: Sequence[AbstractFeature] = ()
+    task: AbstractTask | None = None
+    label_names: Sequence[str] = ()
+
+    def answers(self, tensors: Mapping[str, Any], call: Callable[[Any], Any] | None = None) -> dict[str, Any]:
+        """Returns the answers to raw inputs; `call` stands in for calling the model itself."""
+        featured = compose(self.features)(dict(tensors)) if self.features else dict(tensors)
+        outputs = (call or self._call)(self._model_inputs(featured))
+        named = self._named(outputs)
+        return self.task.answers(named, self.label_names) if self.task else named
+
+    def _call(self, inputs: Any) -> Any:
+        return self.model(inputs, training=False)
+
+    def _model_inputs(self, tensors: Mapping[str, Any]) -> Any:
+        """Returns the tensors in the structure that the model was built with."""
+        if isinstance(self.model.input, dict):
+            missing = [name for name in self.model.input if name not in tensors]
+            if missing:
+                raise ExportError(
+                    f"The model takes {', '.join(missing)}; its inputs and features give {', '.join(tensors)}."
+                )
+            return {name: tensors[name] for name in self.model.input}
+        ordered = [tensors[tensor.name] for tensor in self.model.inputs]
+        return ordered if isinstance(self.model.input, list | tuple) else ordered[0]
+
+    def _named(self, outputs: Any) -> dict[str, Any]:
+        if isinstance(outputs, dict):
+            return outputs
+        listed = outputs if isinstance(outputs, list | tuple) else [outputs]
+        return dict(zip(self.model.output_names, listed, strict=True))
+
+
+def write_saved_model(servable: Servable, path: Path, form: Form) -> None:
+    """Writes the SavedModel to `path`, each weight once.
+
+    Raises:
+        ExportError: the model has a weight or an operation that cannot be exported.
+    """
+    import keras
+
+    weights = list(servable.model.weights)
+    store = FORMS[form]([np.asarray(weight.numpy()) for weight in weights])
+
+    @tf.function(autograph=False)
+    def serve(**tensors):
+        def call(inputs):
+            with keras.StatelessScope(state_mapping=list(zip(weights, store.read(), strict=True))):
+                return servable.model(inputs, training=False)
+
+        return servable.answers(checked_together(servable.inputs, tensors), call)
+
+    module = tf.Module()
+    module.weights = store
+    # Under the name and in the order that the specs give; TensorFlow sorts the names itself.
+    signature = serve.get_concrete_function(**{spec.name: spec.tensor_spec() for spec in servable.inputs})
+    module.serve = serve
+    # Packed weights need no checkpoint; one would hold them again, unpacked.
+    options = tf.saved_model.SaveOptions(experimental_skip_saver=form == "packed")
+    tf.saved_model.save(module, str(path), signatures={SIGNATURE: signature}, options=options)

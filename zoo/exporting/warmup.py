@@ -1,0 +1,39 @@
+"""`assets.extra/tf_serving_warmup_requests`: requests that a server answers for itself before anybody else asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["FILE", "write_warmup"]
+
+FILE = "assets.extra/tf_serving_warmup_requests"
+
+
+def write_warmup(directory: Path, name: str, signature: str, examples: Mapping[str, np.ndarray]) -> int:
+    """Writes one request of a single row and one of all rows of `examples`; returns how many.
+
+    Args:
+        directory: the version directory.
+        name: the model's name.
+        signature: the signature asked for.
+        examples: one array per input, rows first.
+    """
+    import tensorflow as tf
+    from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+
+    rows = len(next(iter(examples.values())))
+    sizes = sorted({1, rows})
+    path = directory / FILE
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for size in sizes:
+            request = predict_pb2.PredictRequest(
+                model_spec=model_pb2.ModelSpec(name=name, signature_name=signature),
+                inputs={key: tf.make_tensor_proto(array[:size]) for key, array in examples.items()},
+            )
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())
+    return len(sizes)

@@ -1,0 +1,106 @@
+"""Pictures of a run: training curves, confusion matrix, examples with their answers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.training.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+__all__ = ["confusion_figure", "examples_figure", "history_figure", "plot_history", "read_history", "svg_of"]
+
+
+def read_history(run: RunDirectory) -> dict[str, list[float]]:
+    """Returns each column of `history.csv`; empty where a run has none."""
+    if not run.history_path.is_file():
+        return {}
+    with run.history_path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+
+
+def plot_history(run: RunDirectory) -> Path | None:
+    """Writes `plots/history.svg` and returns its path; None where there is no history."""
+    history = read_history(run)
+    if not history:
+        return None
+    path = run.plots / "history.svg"
+    path.write_text(svg_of(history_figure(history)))
+    return path
+
+
+def history_figure(history: dict[str, list[float]]) -> Figure:
+    """Returns one panel per figure, the training and the validation curve in each."""
+    figures = [name for name in history if not name.startswith("val_") and name not in ("epoch", "learning_rate")]
+    figure, axes = _figure(len(figures), width=5.0, height=3.2)
+    epochs = [epoch + 1 for epoch in history["epoch"]]
+    for axis, name in zip(axes, figures, strict=True):
+        axis.plot(epochs, history[name], label="training")
+        if f"val_{name}" in history:
+            axis.plot(epochs, history[f"val_{name}"], label="validation")
+        axis.set_xlabel("epoch")
+        axis.set_title(name)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    return figure
+
+
+def confusion_figure(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Figure:
+    """Returns the counts of each pair of true and answered class, int [N] each, coloured by the share of the row."""
+    import numpy as np
+
+    size = len(names)
+    counts = np.zeros((size, size), int)
+    np.add.at(counts, (labels, predicted), 1)
+    figure, (axis,) = _figure(1, width=max(4.0, 0.45 * size + 1.5), height=max(3.5, 0.42 * size + 1.2))
+    axis.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    for row in range(size):
+        for column in range(size):
+            if counts[row, column]:
+                colour = "white" if counts[row, column] > counts[row].sum() / 2 else "black"
+                axis.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=8)
+    axis.set_xticks(range(size), names, rotation=0 if all(len(name) < 4 for name in names) else 60)
+    axis.set_yticks(range(size), names)
+    axis.set_xlabel("answered")
+    axis.set_ylabel("true")
+    return figure
+
+
+def examples_figure(
+    images: np.ndarray, labels: np.ndarray, predicted: np.ndarray, certainty: np.ndarray, names: Sequence[str]
+) -> Figure:
+    """Returns a grid of images [N, H, W, C], each with its answer; wrong ones are red and name the true class."""
+    columns = 10
+    rows = -(-len(images) // columns)
+    figure, axes = _figure(columns * rows, width=0.95, height=1.15, columns=columns)
+    for axis in axes:
+        axis.axis("off")
+    for axis, image, label, answer, sure in zip(axes, images, labels, predicted, certainty, strict=False):
+        axis.imshow(image.squeeze(), cmap="gray_r" if image.shape[-1] == 1 else None)
+        text = f"{names[answer]} {sure:.0%}" if label == answer else f"{names[answer]}, not {names[label]}"
+        axis.set_title(text, fontsize=8, color="black" if label == answer else "red")
+    return figure
+
+
+def svg_of(figure: Figure) -> str:
+    """Returns the figure as the text of an SVG picture."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", bbox_inches="tight")
+    return text.getvalue()
+
+
+def _figure(panels: int, *, width: float, height: float, columns: int = 3) -> tuple[Figure, list[Any]]:
+    """Returns a figure without pyplot, whose global state and windows we have no use for, and its axes."""
+    from matplotlib.figure import Figure
+
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, index + 1) for index in range(panels)]
