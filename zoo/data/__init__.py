@@ -1,7 +1,8 @@
 """Data: a named source in, a `tf.data.Dataset` of raw examples out.
 
-`Tfds` for what tensorflow-datasets knows, `Packaged` for real data that ships inside public packages,
-`Synthetic` for made-up data; `batches` turns a split of any of them into padded, shuffled batches. Importing this imports no TensorFlow.
+`Tfds` for what tensorflow-datasets knows, `Packaged` for real data that ships inside public packages, `Synthetic` for
+made-up data; `batches` turns a split of any of them into padded, shuffled batches. Importing this imports no
+TensorFlow.
 """
 
 from zoo.data.base import AbstractSource, DataInfo, TensorInfo

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["Arrays", "read_arrays", "varying_names"]
+__all__ = ["Arrays", "read_arrays", "tensor_specs", "varying_names"]
 
 _CHUNK = 1024  # examples read at a time
 _STRING_BYTES = 48  # what a string costs beside its characters, about
@@ -36,6 +36,12 @@ class Arrays:
         return len(next(iter(self.tensors.values())))
 
 
+def tensor_specs(examples: tf.data.Dataset) -> dict[str, tf.TensorSpec]:
+    """Returns the form of each tensor of an example."""
+    spec: Any = examples.element_spec
+    return spec
+
+
 def varying_names(spec: Mapping[str, tf.TensorSpec]) -> list[str]:
     """Returns the names of the tensors whose first axis varies from example to example."""
     return [name for name, tensor in spec.items() if tensor.shape.rank and tensor.shape[0] is None]
@@ -48,7 +54,7 @@ def read_arrays(examples: tf.data.Dataset, limit_bytes: int) -> Arrays | None:
         examples: raw examples, unbatched: a dictionary of dense tensors.
         limit_bytes: for the arrays twice, since they are copied once on their way.
     """
-    spec = examples.element_spec
+    spec = tensor_specs(examples)
     if any(None in tensor.shape[1:] for tensor in spec.values() if tensor.shape.rank):
         return None  # images of any size: padding all of them to the largest is no use
     num_known = max(0, int(examples.cardinality()))
@@ -59,6 +65,7 @@ def read_arrays(examples: tf.data.Dataset, limit_bytes: int) -> Arrays | None:
         return None
     longest = dict.fromkeys(varying, 0)
     string_bytes = 0
+    chunk: Any
     for chunk in _chunked(examples, varying):
         tensors, lengths = ({name: value.numpy() for name, value in part.items()} for part in chunk)
         num_seen += len(next(iter(tensors.values())))
@@ -92,10 +99,11 @@ def _chunked(examples: tf.data.Dataset, varying: list[str]) -> tf.data.Dataset:
 
 def _array_bytes(spec: Mapping[str, tf.TensorSpec], longest: Mapping[str, int], num_examples: int) -> int:
     """Returns the bytes of the joined arrays, strings apart."""
-    return num_examples * sum(
-        tensor.dtype.size * math.prod([longest.get(name, 0), *tensor.shape[1:]] if name in longest else tensor.shape)
-        for name, tensor in spec.items()
-    )
+    per_example = 0
+    for name, tensor in spec.items():
+        axes = [longest.get(name, 0) if axis is None else axis for axis in tensor.shape]
+        per_example += tensor.dtype.size * math.prod(axes)
+    return num_examples * per_example
 
 
 def _string_bytes(tensor: np.ndarray) -> int:

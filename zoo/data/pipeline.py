@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from zoo.data.arrays import Arrays, read_arrays, varying_names
+from zoo.data.arrays import Arrays, read_arrays, tensor_specs, varying_names
 from zoo.data.base import AbstractSource
 from zoo.errors import DataError, UsageError
 
@@ -92,7 +92,7 @@ def batches(
 
 
 def take_arrays(source: AbstractSource, split: str, num_examples: int) -> dict[str, np.ndarray]:
-    """Returns the first `num_examples` raw examples of a split, or all where it holds fewer, as one unshuffled batch."""
+    """Returns the first `num_examples` raw examples of a split, or all where it holds fewer, as one batch, in order."""
     examples = source.load(split).take(num_examples)
     batch = next(iter(_streamed(examples, num_examples, False, None, 0)))
     return {name: value.numpy() for name, value in batch.items()}
@@ -143,9 +143,10 @@ def _orders(num_examples: int, seed: int | None) -> tf.data.Dataset:
 
     if seed is None:
         return tf.data.Dataset.from_tensors(tf.range(num_examples, dtype=tf.int64))
+    random: Any = tf.random  # the type checker's stubs lack a part of it
     draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2).take(1)
     return draws.map(
-        lambda draw: tf.random.experimental.stateless_shuffle(tf.range(num_examples, dtype=tf.int64), seed=draw)
+        lambda draw: random.experimental.stateless_shuffle(tf.range(num_examples, dtype=tf.int64), seed=draw)
     )
 
 
@@ -155,7 +156,7 @@ def _streamed(
     """Returns batches read from the source in each pass, in its order or shuffled within a buffer."""
     import tensorflow as tf
 
-    varying = varying_names(examples.element_spec)
+    varying = varying_names(tensor_specs(examples))
     if seed is not None:
         examples = examples.shuffle(_shuffle_buffer(examples, cache_bytes), seed=seed)
 
@@ -180,5 +181,5 @@ def _shuffle_buffer(examples: tf.data.Dataset, cache_bytes: int) -> int:
     return max(1, min(num_fitting, _SHUFFLE_EXAMPLES, num_examples if num_examples > 0 else _SHUFFLE_EXAMPLES))
 
 
-def _num_bytes(example: Mapping[str, Any]) -> int:
+def _num_bytes(example: Any) -> int:
     return sum(len(value) if isinstance(value, bytes) else value.nbytes for value in example.values())

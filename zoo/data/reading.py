@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.data.splits import check_split_names
 from zoo.errors import DataError, UsageError
@@ -44,10 +44,11 @@ def read_builder(builder: tfds.core.DatasetBuilder, split: str, *, repair: str) 
         check_split_names(split, {name: info.num_examples for name, info in builder.info.splits.items()})
         _check_files(builder, repair)
     try:
-        examples = builder.as_dataset(
-            split=split, shuffle_files=False, read_config=tfds.ReadConfig(try_autocache=False)
-        )
+        as_dataset: Any = builder.as_dataset  # decorated: its parameters are lost to the type checker
+        examples = as_dataset(split=split, shuffle_files=False, read_config=tfds.ReadConfig(try_autocache=False))
     except (ValueError, AssertionError, KeyError) as error:
+        if "no data" in str(error):
+            raise DataError(f"The split {split!r} of {builder.info.full_name} holds no example.") from error
         raise UsageError(f"The split {split!r} of {builder.info.full_name} cannot be read: {error}.") from error
     if examples.cardinality() == 0:
         raise DataError(f"The split {split!r} of {builder.info.full_name} holds no example.")

@@ -86,15 +86,16 @@ class TfdsRecipe(AbstractRecipe):
 
 def _download_and_prepare(builder: tfds.core.DatasetBuilder, scratch: Path, manual_dir: Path) -> None:
     """Prepares without the network, silently: tfds prints bars to standard error, our callers have their own."""
-    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download import DownloadConfig
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
     try:
         with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(
                 download_dir=scratch / "downloads",
-                download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False),
+                download_config=DownloadConfig(manual_dir=manual_dir, try_download_gcs=False),
             )
-    except tfds.core.download.download_manager.NonMatchingChecksumError as error:
+    except NonMatchingChecksumError as error:
         raise DataError(f"A file made for {builder.info.full_name} is not the original bit for bit. {error}") from error
 
 

@@ -74,9 +74,11 @@ def _position(text: str | None, total: int, default: int) -> int:
         return default
     if text.endswith("%"):
         percent = int(text[:-1])
-        if not -100 <= percent <= 100:
+        if abs(percent) > 100:
             raise UsageError(f"A percentage of a split must be from -100 to 100. Received: {text}.")
         position = round(percent * total / 100)
     else:
         position = int(text)
-    return max(0, min(total, position + total if position < 0 else position))
+    if abs(position) > total:
+        raise UsageError(f"The split holds {total} examples; a slice cannot begin or end at {text}.")
+    return position + total if position < 0 else position

@@ -59,8 +59,8 @@ class Synthetic(AbstractSource):
             )
         if self.num_classes < 2 or min(self.num_train, self.num_test) < 1 or self.noise < 0:
             raise UsageError(
-                "`num_classes` must be at least 2, `num_train` and `num_test` at least 1, `noise` at least 0. Received: "
-                f"num_classes={self.num_classes}, num_train={self.num_train}, num_test={self.num_test}, "
+                "`num_classes` must be at least 2, `num_train` and `num_test` at least 1, `noise` at least 0. "
+                f"Received: num_classes={self.num_classes}, num_train={self.num_train}, num_test={self.num_test}, "
                 f"noise={self.noise}."
             )
         if self.kind == "sequences" and not 1 <= self.min_length <= self.shape[0]:
@@ -111,6 +111,7 @@ class Synthetic(AbstractSource):
 
         if self.kind == "images":
             pixels = np.clip(128 + 48 * values, 0, 255).astype(np.uint8)
-            return tf.data.Dataset.from_tensor_slices({"image": pixels, "label": labels})
+            images = tf.data.Dataset.from_tensor_slices((pixels, labels))
+            return images.map(lambda image, label: {"image": image, "label": label})
         padded = tf.data.Dataset.from_tensor_slices((values, lengths, labels))
         return padded.map(lambda frames, length, label: {"frames": frames[:length], "label": label})

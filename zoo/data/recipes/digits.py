@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from zoo.data.base import DataInfo, TensorInfo
 from zoo.data.recipe import Example, GeneratedRecipe
@@ -19,7 +20,7 @@ def _examples(split: str, originals: Path) -> Iterator[tuple[str, Example]]:
     import numpy as np
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
+    digits: Any = load_digits()
     by_class = np.argsort(digits.target, kind="stable")
     is_test = np.arange(len(by_class)) % 5 == 0
     for position in by_class[is_test == (split == "test")]:
