@@ -18,13 +18,14 @@ def local_builder():
 
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.checksums import UrlInfo
+    from tensorflow_datasets.core.utils import Size
 
     content = b"one two three"
 
     class ZooTestWords(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version("1.0.0")
         url_infos = {  # noqa: RUF012
-            URL: UrlInfo(size=len(content), checksum=hashlib.sha256(content).hexdigest(), filename="words.txt")
+            URL: UrlInfo(size=Size(len(content)), checksum=hashlib.sha256(content).hexdigest(), filename="words.txt")
         }
 
         def _info(self):

