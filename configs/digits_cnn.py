@@ -25,5 +25,5 @@ def config() -> Experiment:
             dropout=0.3,
         ),
         task=Classification(),
-        training=Training(epochs=30, batch_size=64, learning_rate=2e-3, schedule="cosine"),
+        training=Training(epochs=15, batch_size=32, learning_rate=2e-3, schedule="cosine"),
     )

@@ -1,6 +1,7 @@
 """Japanese vowels, nine speakers, by 1-D convolutions.
 
-zoo data fetch japanese_vowels && zoo train vowels_conv1d --run-dir runs/vowels_conv1d && zoo evaluate runs/vowels_conv1d
+zoo data fetch japanese_vowels && zoo train vowels_conv1d --run-dir runs/vowels_conv1d
+    zoo evaluate runs/vowels_conv1d
 """
 
 from zoo.config import Experiment, Splits, Training

@@ -1,6 +1,7 @@
 """Japanese vowels, nine speakers, by a Transformer encoder.
 
-zoo data fetch japanese_vowels && zoo train vowels_transformer --run-dir runs/vowels_transformer && zoo evaluate runs/vowels_transformer
+zoo data fetch japanese_vowels && zoo train vowels_transformer --run-dir runs/vowels_transformer
+    zoo evaluate runs/vowels_transformer
 """
 
 from zoo.config import Experiment, Splits, Training

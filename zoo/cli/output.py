@@ -46,6 +46,7 @@ def quiet_tensorflow() -> Iterator[None]:
         import tensorflow
 
         tensorflow.config.list_physical_devices()
+        tensorflow.get_logger().setLevel("ERROR")  # its warnings are for programmers
     finally:
         os.dup2(saved, 2)
         os.close(saved)

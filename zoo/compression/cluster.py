@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.compression import _tfmot
 from zoo.compression.base import AbstractAttachment, AbstractTransform
@@ -93,7 +93,7 @@ class _Centroids(AbstractAttachment):
         return f"{distinct} distinct values, {self._num_clusters} promised"
 
 
-def _straight_through(shared: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+def _straight_through(shared: tf.Tensor, value: tf.Tensor) -> Any:
     """Returns `shared` bit for bit, with the gradient of `shared + value`."""
     import tensorflow as tf
 

@@ -83,7 +83,8 @@ class _Masks(AbstractAttachment):
         self._transform = transform
         self._masks = {path: tf.Variable(tf.ones(weight.shape), trainable=False) for path, weight in weights.items()}
         triples = [
-            (weight.value, self._masks[path], tf.Variable(0.0, trainable=False)) for path, weight in weights.items()
+            (weight.value, self._masks[path], tf.Variable(tf.zeros([]), trainable=False))
+            for path, weight in weights.items()
         ]
         self._step: tf.Tensor | None = None
         self._core = _tfmot.pruning(lambda: self._step, triples, self._schedule(num_steps))

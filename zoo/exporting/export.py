@@ -35,7 +35,7 @@ class Published:
     manifest: Mapping[str, Any]
 
 
-def export(
+def export(  # noqa: PLR0913  (what a version directory needs to be told; all by name)
     model: keras.Model,
     root: Path | str,
     *,

@@ -1,5 +1,7 @@
 """`<root>/models.config`: the list of models that TensorFlow Serving reads with `--model_config_file`."""
 
+# Generated messages have no stubs.
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from pathlib import Path

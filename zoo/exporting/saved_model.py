@@ -84,7 +84,6 @@ def write_saved_model(servable: Servable, path: Path, form: Form) -> None:
     weights = list(servable.model.weights)
     store = FORMS[form]([np.asarray(weight.numpy()) for weight in weights])
 
-    @tf.function(autograph=False)
     def serve(**tensors):
         def call(inputs):
             with keras.StatelessScope(state_mapping=list(zip(weights, store.read(), strict=True))):
@@ -92,11 +91,10 @@ def write_saved_model(servable: Servable, path: Path, form: Form) -> None:
 
         return servable.answers(checked_together(servable.inputs, tensors), call)
 
-    module = tf.Module()
+    module: Any = tf.Module()
     module.weights = store
-    # Under the name and in the order that the specs give; TensorFlow sorts the names itself.
-    signature = serve.get_concrete_function(**{spec.name: spec.tensor_spec() for spec in servable.inputs})
-    module.serve = serve
+    module.serve = tf.function(serve, autograph=False)
+    signature = module.serve.get_concrete_function(**{spec.name: spec.tensor_spec() for spec in servable.inputs})
     # Packed weights need no checkpoint; one would hold them again, unpacked.
     options = tf.saved_model.SaveOptions(experimental_skip_saver=form == "packed")
     tf.saved_model.save(module, str(path), signatures={SIGNATURE: signature}, options=options)

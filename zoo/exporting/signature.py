@@ -73,7 +73,7 @@ def _checked(spec: InputSpec, tensor: tf.Tensor) -> tf.Tensor:
     No axis may be empty; a batch of zero rows or a sequence of zero frames is refused.
     """
     # The signature's static shape would let the optimiser decide the check beforehand: hide it.
-    free = tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=tf.TensorShape(None))
+    free = tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=tf.TensorShape(None))  # pyright: ignore[reportArgumentType]
     rank = len(spec.shape)
     # Padded by zeros to rank + 1 entries, so that every rank can be compared in one operation.
     sizes = tf.concat([tf.shape(free), [0] * (rank + 1)], axis=0)[: rank + 1]

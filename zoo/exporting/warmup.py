@@ -1,5 +1,7 @@
 """`assets.extra/tf_serving_warmup_requests`: requests that a server answers for itself before anybody else asks."""
 
+# Generated messages have no stubs.
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -37,7 +37,7 @@ class PlainWeights(tf.Module):
 
     def __init__(self, arrays: Sequence[np.ndarray]):
         super().__init__()
-        self._variables = [tf.Variable(array, trainable=False) for array in arrays]
+        self._variables = [tf.Variable(tf.constant(array), trainable=False) for array in arrays]
 
     def read(self) -> list[tf.Tensor]:
         """Returns the variables' values."""

@@ -4,6 +4,8 @@ A `padding_mask` bool [B, T] is True where there is data. Padding stands at the 
 not depend on how much of it there is.
 """
 
+# What keras.ops returns is inferred as None.
+# pyright: reportOptionalOperand=false, reportOptionalSubscript=false
 from __future__ import annotations
 
 import keras
@@ -62,7 +64,7 @@ class MaskedAveragePooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True  # time is gone behind this layer, and a mask with it
 
-    def compute_mask(self, x, previous_mask):
+    def compute_mask(self, inputs, previous_mask):
         return None
 
     def call(self, x, padding_mask):
@@ -83,7 +85,7 @@ class MaskedMaxPooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def compute_mask(self, x, previous_mask):
+    def compute_mask(self, inputs, previous_mask):
         return None
 
     def call(self, x, padding_mask):

@@ -1,5 +1,7 @@
 """Positions of frames in a sequence, for layers that would not see an order without them."""
 
+# What keras.ops returns is inferred as None.
+# pyright: reportOptionalOperand=false, reportOptionalSubscript=false
 from __future__ import annotations
 
 import keras

@@ -1,5 +1,7 @@
 """Layers that scale named tensors of a dictionary; without weights, their numbers are given."""
 
+# What keras.ops returns is inferred as None.
+# pyright: reportOptionalOperand=false, reportOptionalSubscript=false
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ The default is the network of Keras's own MNIST example (https://keras.io/exampl
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from zoo.errors import InvalidValueError
 from zoo.models.base import AbstractModel, require_positive, require_rate
@@ -89,7 +89,7 @@ class Conv2DNet(AbstractModel):
         image = keras.Input(self.input_shape, name="image")
 
         # === Functional Model ===
-        x = image
+        x: Any = image
         for stage, filters in enumerate(self.filters, start=1):
             for index in range(1, self.convs_per_stage + 1):
                 x = self._convolution(x, filters, name=f"stage{stage}_conv{index}")

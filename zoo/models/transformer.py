@@ -6,7 +6,7 @@ Shape glossary: `B` batch, `T` time, `D` width of the model, `H` heads. Paper: a
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import InvalidValueError
 from zoo.models.base import AbstractModel, require_positive, require_rate
@@ -72,7 +72,7 @@ class TransformerEncoder(AbstractModel):
 
         # === Layers ===
         frames = keras.Input((None, self.num_features), name="frames")
-        padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
+        padding_mask: Any = keras.Input((None,), dtype="bool", name="padding_mask")
         if self.positions == "learned":
             positions = LearnedPositions(self.max_length, name="positions")
         else:

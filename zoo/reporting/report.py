@@ -6,11 +6,14 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import DataUnavailableError
 from zoo.reporting import plots
 from zoo.training.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from zoo.training.evaluation import Evaluation
 
 __all__ = ["Picture", "Section", "run_section", "write_page"]
 
@@ -34,8 +37,10 @@ class Section:
     details: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def run_section(run: RunDirectory, *, examples: int = 40) -> Section:
+def run_section(run: RunDirectory, *, evaluation: Evaluation | None = None, examples: int = 40) -> Section:
     """Returns curves, figures, confusion matrix and example images of a run, from its test split.
+
+    `evaluation` is that of the test split where it is known already.
 
     Where the data is not at hand, the pictures that need it are left out and the section says so.
     """
@@ -50,7 +55,7 @@ def run_section(run: RunDirectory, *, examples: int = 40) -> Section:
     pictures = [Picture("Training", plots.svg_of(plots.history_figure(history)))] if history else []
     details = {"Configuration": json.dumps(json.loads((run.path / "config.json").read_text()), indent=2)}
     try:
-        pictures += _answers(run, examples)
+        pictures += _answers(run, evaluation, examples)
     except DataUnavailableError as error:
         details["Pictures left out"] = str(error)
     return Section(run.experiment().name, ["figure", "value"], rows, pictures, details)
@@ -70,7 +75,7 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
     path.write_text(environment.get_template("page.html.jinja").render(title=title, sections=sections))
 
 
-def _answers(run: RunDirectory, examples: int) -> list[Picture]:
+def _answers(run: RunDirectory, evaluation: Evaluation | None, examples: int) -> list[Picture]:
     """Returns the pictures of a classifier's answers on the test split."""
     import numpy as np
 
@@ -81,7 +86,7 @@ def _answers(run: RunDirectory, examples: int) -> list[Picture]:
     experiment, info = run.experiment(), run.info()
     if not isinstance(experiment.task, Classification):
         return []
-    evaluation = evaluate(run, "test")
+    evaluation = evaluation or evaluate(run, "test")
     labels, logits = evaluation.targets[experiment.task.output], evaluation.outputs[experiment.task.output]
     predicted = logits.argmax(axis=-1)
     names = info.label_names or tuple(map(str, range(logits.shape[-1])))

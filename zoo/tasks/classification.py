@@ -94,7 +94,12 @@ class Classification(AbstractTask):
 
         labels, logits = targets[self.output], outputs[self.output].astype("float64")
         predicted = logits.argmax(axis=-1)
-        precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            labels,
+            predicted,
+            average="macro",
+            zero_division=0,  # pyright: ignore[reportArgumentType]
+        )
         shifted = logits - logits.max(axis=-1, keepdims=True)
         log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
         return {

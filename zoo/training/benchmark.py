@@ -87,7 +87,7 @@ def _zoo_epoch(experiment: Experiment) -> Callable[[], Any]:
             loss=experiment.task.losses(),
             metrics=experiment.task.metrics(),
             steps_per_execution=steps_per_execution(experiment.training.steps_per_execution, steps, strategy),
-            jit_compile=experiment.training.jit_compile,
+            jit_compile=experiment.training.jit_compile,  # pyright: ignore[reportArgumentType]
         )
     return lambda: fit(model, batches, None, epochs=1, title="zoo")
 

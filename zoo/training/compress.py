@@ -60,17 +60,19 @@ def compress(
     """
     if not transforms:
         raise InvalidValueError("transforms", "one or more transforms, as in [Prune(0.9)]", transforms)
+    if epochs < 1:
+        raise InvalidValueError("epochs", "at least 1", epochs)
     _check_functional(model)
     for transform in transforms:  # before any work is done
         select(model, transform)
-    batches = _batches(train_data, batch_size)
-    steps = _num_steps(batches, epochs)
+    batches = _counted(_batches(train_data, batch_size))
     strategy = strategy_of(model)
     with strategy.scope():
         copy = _clone(model)
+    settings = _Settings(batches, epochs, learning_rate, loss, metrics)
     attachments: list[AbstractAttachment] = []
     for transform in transforms:
-        _train_through(copy, transform, attachments, batches, epochs, steps, learning_rate, loss, metrics)
+        attachments.append(_train_through(copy, transform, attachments, settings))
     with strategy.scope():
         _write_back(attachments)
     return copy
@@ -113,38 +115,44 @@ def compress_run(
     return run
 
 
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    """How each transform is trained."""
+
+    batches: tf.data.Dataset
+    epochs: int
+    learning_rate: float
+    loss: Any
+    metrics: Any
+
+    def num_steps(self) -> int:
+        return int(self.batches.cardinality()) * self.epochs
+
+
 def _train_through(
-    model: keras.Model,
-    transform: AbstractTransform,
-    attachments: list[AbstractAttachment],
-    batches: tf.data.Dataset,
-    epochs: int,
-    steps: int,
-    learning_rate: float,
-    loss: Any,
-    metrics: Any,
-) -> None:
-    """Trains one more transform and adds it to `attachments`."""
+    model: keras.Model, transform: AbstractTransform, before: Sequence[AbstractAttachment], settings: _Settings
+) -> AbstractAttachment:
+    """Trains one more transform, those `before` it held, and returns it at work."""
     import keras
 
     from zoo.compression.reparametrized import Reparametrized, transformed
 
-    weights = select(model, transform)
-    strategy = strategy_of(model)
+    weights, steps, strategy = select(model, transform), settings.num_steps(), strategy_of(model)
     with strategy.scope():
-        before = transformed(attachments)
-        values = {path: before.get(path, _numpy(weight)) for path, weight in weights.items()}
+        current = transformed(before)
+        values = {path: current.get(path, _numpy(weight)) for path, weight in weights.items()}
         attachment = transform.attach(weights, values, steps)
-        attachments.append(attachment)
-        trained = Reparametrized(model, attachments, moving=[attachment])
+        rate: Any = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+        trained = Reparametrized(model, [*before, attachment], moving=[attachment])
         trained.compile(
-            optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps)),
-            loss=loss,
-            metrics=metrics,
-            steps_per_execution=steps_per_execution(16, steps // epochs, strategy),
-            jit_compile=False,
+            optimizer=keras.optimizers.Adam(rate),
+            loss=settings.loss,
+            metrics=settings.metrics,
+            steps_per_execution=steps_per_execution(16, steps // settings.epochs, strategy),
+            jit_compile=False,  # pyright: ignore[reportArgumentType]
         )
-    fit(trained, batches, None, epochs=epochs, title=type(transform).__name__.lower())
+    fit(trained, settings.batches, None, epochs=settings.epochs, title=type(transform).__name__.lower())
+    return attachment
 
 
 def _write_back(attachments: Sequence[AbstractAttachment]) -> None:
@@ -178,7 +186,8 @@ def _batches(data: TrainData, batch_size: int) -> tf.data.Dataset:
         return data
     if not isinstance(data, tuple) or len(data) != 2:
         raise CompressionError(
-            f"`train_data` must be a tf.data.Dataset of batches (x, y), or a pair (x, y). Received: {type(data).__name__}."
+            "`train_data` must be a tf.data.Dataset of batches (x, y), or a pair (x, y). "
+            f"Received: {type(data).__name__}."
         )
     examples = tf.data.Dataset.from_tensor_slices(data)
     return (
@@ -186,16 +195,18 @@ def _batches(data: TrainData, batch_size: int) -> tf.data.Dataset:
     )
 
 
-def _num_steps(batches: tf.data.Dataset, epochs: int) -> int:
-    if epochs < 1:
-        raise InvalidValueError("epochs", "at least 1", epochs)
+def _counted(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the dataset with its number of batches known, as a schedule needs an end."""
+    import tensorflow as tf
+
     length = int(batches.cardinality())
-    if length == -2:  # unknown: count, as a schedule needs an end
+    if length == tf.data.UNKNOWN_CARDINALITY:
         length = int(batches.reduce(0, lambda count, _: count + 1))
+        batches = batches.apply(tf.data.experimental.assert_cardinality(length))
     if length < 1:
-        received = "endless" if length == -1 else f"{length} batches"
+        received = "endless" if length == tf.data.INFINITE_CARDINALITY else f"{length} batches"
         raise CompressionError(f"`train_data` must hold at least one batch, and end. Received: {received}.")
-    return length * epochs
+    return batches
 
 
 def _summary(model: keras.Model) -> dict[str, dict[str, Any]]:

@@ -21,10 +21,9 @@ __all__ = ["check_inputs", "fit_features", "model_batches", "raw_batches"]
 
 def raw_batches(experiment: Experiment, split: str) -> Iterator[Mapping[str, np.ndarray]]:
     """Yields the raw batches of a split as numpy arrays, in fixed order."""
-    batches = pipeline.batches(
-        experiment.data, split, batch_size=experiment.training.batch_size, shuffle=False, seed=0, cache=False
-    )
-    yield from batches.as_numpy_iterator()
+    batches = pipeline.batches(experiment.data, split, batch_size=experiment.training.batch_size, shuffle=False, seed=0)
+    iterator: Any = batches.as_numpy_iterator()
+    yield from iterator
 
 
 def fit_features(experiment: Experiment) -> tuple[AbstractFeature, ...]:
@@ -74,8 +73,8 @@ def model_batches(
         missing = [name for name in model_inputs if name not in inputs]
         if missing:
             raise DataError(
-                f"The model takes {', '.join(f'`{name}`' for name in missing)}, and the data with its features gives "
-                f"{', '.join(f'`{name}`' for name in inputs)}. Choose a model for this data, or a feature that makes it."
+                f"The model takes {', '.join(f'`{name}`' for name in missing)}; the data with its features gives "
+                f"{', '.join(f'`{name}`' for name in inputs)}. Choose another model, or a feature that makes them."
             )
         return {name: inputs[name] for name in model_inputs}, targets
 
@@ -84,10 +83,12 @@ def model_batches(
 
 def check_inputs(model: keras.Model, batches: tf.data.Dataset, info: DataInfo) -> None:
     """Raises `DataError` where the shape of a batch does not fit an input of the model."""
-    inputs, _ = batches.element_spec
-    for name, spec in inputs.items():
-        expected = model.input[name].shape
-        shape = tuple(spec.shape)
+    spec: Any = batches.element_spec
+    inputs: dict[str, Any] = spec[0]
+    named: Any = model.input
+    for name, tensor in inputs.items():
+        expected = named[name].shape
+        shape = tuple(tensor.shape)
         fits = len(shape) == len(expected) and all(
             a is None or b is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True)
         )

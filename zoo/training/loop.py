@@ -62,7 +62,7 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
             loss=experiment.task.losses(),
             metrics=experiment.task.metrics(),
             steps_per_execution=steps_per_execution(experiment.training.steps_per_execution, steps, strategy),
-            jit_compile=experiment.training.jit_compile,
+            jit_compile=experiment.training.jit_compile,  # pyright: ignore[reportArgumentType]
         )
         model.optimizer.build(model.trainable_variables)
     history = fit(
@@ -174,10 +174,10 @@ def _reopen(path: Path, experiment: Experiment) -> RunDirectory:
 def _callbacks(experiment: Experiment, run: RunDirectory, validated: bool) -> list[keras.callbacks.Callback]:
     from keras import callbacks
 
-    chosen: list[keras.callbacks.Callback] = [
+    chosen: list[Any] = [
         callbacks.BackupAndRestore(run.checkpoints / "backup", delete_checkpoint=False),
         callbacks.CSVLogger(run.history_path, append=True),
-        callbacks.TensorBoard(run.tensorboard, write_graph=False),
+        callbacks.TensorBoard(str(run.tensorboard), write_graph=False),
     ]
     if validated and experiment.training.early_stopping:
         chosen.append(

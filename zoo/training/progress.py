@@ -24,6 +24,7 @@ class Progress(keras.callbacks.Callback):
         self._bar: Any = None
         self._task: Any = None
         self._started = 0.0
+        self._epoch = 0
 
     def on_train_begin(self, logs=None):
         self._started = time.monotonic()
@@ -41,7 +42,7 @@ class Progress(keras.callbacks.Callback):
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        steps = (self.params.get("steps") or 0) * self.params["epochs"]
+        steps = self._steps() * self._epochs()
         self._task = self._bar.add_task(self._title, total=steps or None, figures="")
         self._bar.start()
 
@@ -50,12 +51,12 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self._bar:
-            done = self._epoch * (self.params.get("steps") or 0) + batch + 1
+            done = self._epoch * self._steps() + batch + 1
             self._bar.update(self._task, completed=done)
 
     def on_epoch_end(self, epoch, logs=None):
         figures = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items() if name != "learning_rate")
-        total = self.params["epochs"]
+        total = self._epochs()
         if self._bar:
             self._bar.update(self._task, figures=f"epoch {epoch + 1}/{total}  {figures}")
             return
@@ -68,3 +69,9 @@ class Progress(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self._bar:
             self._bar.stop()
+
+    def _steps(self) -> int:
+        return (self.params or {}).get("steps") or 0
+
+    def _epochs(self) -> int:
+        return (self.params or {}).get("epochs", 1)
