@@ -94,7 +94,8 @@ class AbstractPackage(abc.ABC):
         if done.returncode != 0:
             raise DataUnavailableError(
                 f"{self.client} could not fetch {self.title} (exit status {done.returncode}). Check that "
-                f"`{' '.join(command[:-1])} .` works here: network, proxy, registry. It said:\n{_excerpt(done.stderr or done.stdout)}"
+                f"`{' '.join(command[:-1])} .` works here: network, proxy, registry. "
+                f"It said:\n{_excerpt(done.stderr or done.stdout)}"
             )
         found = list(directory.glob(pattern))
         if len(found) != 1:
