@@ -238,7 +238,9 @@ def _print_json(document: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit: 0 done, 1 failed while working, 2 wrong use."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before a command imports TensorFlow; a user's own setting wins
+    os.environ.setdefault(
+        "TF_CPP_MIN_LOG_LEVEL", "3"
+    )  # TensorFlow is silent about missing GPUs; its errors are logged by us
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     try:

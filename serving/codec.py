@@ -84,6 +84,7 @@ DTYPES = (
     _dtype(22, "uint32", np.uint32, "uint32_val"),
     _dtype(23, "uint64", np.uint64, "uint64_val"),
 )
+_INT32_FIELDS = ("int_val", "half_val")  # of 32 bits, whatever the dtype
 _BY_NUMBER = {dtype.number: dtype for dtype in DTYPES}
 _BY_NUMPY = {dtype.numpy: dtype for dtype in DTYPES}
 
@@ -156,10 +157,11 @@ def _from_values(values: Any, dtype: DType, count: int) -> np.ndarray:
     given, partial = divmod(len(values), per_element)
     if partial or given > count:
         raise CodecError(f"{count} elements of {dtype.name} expected. Received: {len(values)} in `{dtype.field}`.")
-    try:
-        array = np.array(values, wire)
-    except OverflowError as error:
-        raise CodecError(f"A value in `{dtype.field}` is out of range for {dtype.name}: {error}") from None
+    array = np.array(values, np.int32 if dtype.field in _INT32_FIELDS else wire)
+    if array.dtype != wire:
+        wide, array = array, array.astype(wire)
+        if (array != wide).any():
+            raise CodecError(f"A value in `{dtype.field}` is out of range for {dtype.name}.")
     array = array.view(dtype.numpy)
     if given == count:
         return array
