@@ -1,0 +1,265 @@
+"""The repository with predictors that need no TensorFlow: a version directory holds one file with a number."""
+
+import pathlib
+import shutil
+import threading
+from collections.abc import Mapping
+
+import grpc
+import numpy as np
+import pytest
+
+from serving.errors import InvalidInputError, ModelLoadError, NotFoundError, UsageError
+from serving.model_config import ModelConfig, all_versions, latest, specific
+from serving.predictor import AbstractPredictor
+from serving.repository import Repository, State
+
+
+class FakePredictor(AbstractPredictor):
+    def __init__(self, path: pathlib.Path):
+        content = (path / "saved_model.pb").read_text() if (path / "saved_model.pb").exists() else "missing"
+        if not content.isdigit():
+            raise ModelLoadError(f"{path.name}: {content}")
+        self.content = int(content)
+        self.closed = False
+
+    @property
+    def signatures(self) -> Mapping:
+        return {}
+
+    @property
+    def signature_defs(self) -> Mapping:
+        return {}
+
+    def run(self, key, inputs) -> Mapping[str, np.ndarray]:
+        if self.closed:
+            raise RuntimeError("used after close")
+        return {"content": np.array(self.content)}
+
+    def close(self) -> None:
+        if self.closed:
+            raise RuntimeError("closed twice")
+        self.closed = True
+
+
+class Disk:
+    """One model `m` on disk and a repository that looks at it."""
+
+    def __init__(self, path: pathlib.Path, policy=all_versions):
+        self.path = path / "m"
+        self.path.mkdir()
+        self.models = [ModelConfig(name="m", base_path=self.path, policy=policy)]
+        self.loads: list[str] = []
+        self.repository = Repository(lambda: self.models, self.load)
+
+    def load(self, path: pathlib.Path) -> FakePredictor:
+        self.loads.append(path.name)
+        return FakePredictor(path)
+
+    def write(self, version: int | str, content: str = "1") -> None:
+        (self.path / str(version)).mkdir(exist_ok=True)
+        (self.path / str(version) / "saved_model.pb").write_text(content)
+
+    def remove(self, version: int) -> None:
+        shutil.rmtree(self.path / str(version))
+
+    def refresh(self) -> list[int]:
+        self.repository.refresh()
+        return self.repository.served().get("m", [])
+
+    def ask(self, version: int | None = None, label: str = "") -> int:
+        with self.repository.use("m", version=version, label=label) as loaded:
+            return int(loaded.predictor.run("", [])["content"])
+
+    def states(self) -> dict[int, State]:
+        return {status.version: status.state for status in self.repository.status("m")}
+
+
+@pytest.fixture
+def disk(tmp_path: pathlib.Path) -> Disk:
+    return Disk(tmp_path)
+
+
+def test_new_versions_are_switched_in(disk):
+    disk.write(1, "10")
+    assert disk.refresh() == [1]
+    disk.write(2, "20")
+    assert disk.refresh() == [1, 2]
+    assert (disk.ask(), disk.ask(1), disk.ask(2)) == (20, 10, 20)
+
+
+def test_a_second_look_loads_nothing(disk):
+    disk.write(1)
+    disk.refresh()
+    disk.refresh()
+    assert disk.loads == ["1"]
+
+
+@pytest.mark.parametrize("name", [".1.tmp-77", "x", "1a", "-1", "01", "\u0661", "1.5"])
+def test_other_directories_are_ignored(disk, name):
+    disk.write(name)
+    assert disk.refresh() == []
+    assert disk.loads == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "served"),
+    [(all_versions, [1, 2, 3]), (latest(1), [3]), (latest(2), [2, 3]), (specific([1, 3, 9]), [1, 3])],
+    ids=["all", "latest", "latest 2", "specific"],
+)
+def test_policies(tmp_path, policy, served):
+    disk = Disk(tmp_path, policy)
+    for version in (1, 2, 3):
+        disk.write(version)
+    assert disk.refresh() == served
+
+
+def test_numbers_are_not_sorted_as_text(disk):
+    disk.write(9, "9")
+    disk.write(10, "10")
+    disk.refresh()
+    assert disk.ask() == 10
+
+
+def test_a_removed_version_is_drained_then_freed(disk):
+    disk.write(1)
+    disk.write(2)
+    disk.refresh()
+    with disk.repository.use("m", version=2) as loaded:
+        disk.remove(2)
+        assert disk.refresh() == [1]
+        assert disk.states()[2] is State.UNLOADING
+        assert isinstance(loaded.predictor, FakePredictor)
+        assert not loaded.predictor.closed
+        with pytest.raises(NotFoundError, match=r"Specific\(m, 2\)"):
+            disk.ask(2)
+    assert loaded.predictor.closed
+    assert disk.states() == {1: State.AVAILABLE, 2: State.END}
+
+
+def test_a_failing_version_never_replaces_the_good_one(tmp_path):
+    disk = Disk(tmp_path, latest(1))
+    disk.write(1, "10")
+    disk.refresh()
+    disk.write(2, "garbage")
+    assert disk.refresh() == [1]
+    assert disk.ask() == 10
+    failed = disk.repository.status("m")[0]
+    assert (failed.version, failed.state, failed.code) == (2, State.END, grpc.StatusCode.DATA_LOSS)
+    assert failed.message == "2: garbage"
+
+
+def test_a_failure_is_logged_once_and_retried_when_the_files_change(disk, caplog):
+    disk.write(1, "half")
+    disk.refresh()
+    disk.refresh()
+    assert disk.loads == ["1"]
+    assert len([record for record in caplog.records if "load_failed" in record.message]) == 1
+    disk.write(1, "100")
+    assert disk.refresh() == [1]
+    assert disk.ask() == 100
+    assert disk.repository.status("m")[0].message == ""
+
+
+def test_a_rewritten_version_is_replaced_only_by_one_that_loads(disk):
+    disk.write(1, "10")
+    disk.refresh()
+    disk.write(1, "broken")
+    disk.refresh()
+    assert disk.ask() == 10
+    assert disk.states() == {1: State.AVAILABLE}
+    disk.write(1, "1000")
+    disk.refresh()
+    assert disk.ask() == 1000
+    assert disk.states() == {1: State.AVAILABLE}
+
+
+def test_the_old_version_serves_until_the_new_one_is_loaded(tmp_path):
+    disk = Disk(tmp_path, latest(1))
+    disk.write(1, "10")
+    disk.refresh()
+    seen = []
+    original = disk.repository._load
+    disk.repository._load = lambda path: (seen.append(disk.ask()), original(path))[1]
+    disk.write(2, "20")
+    assert disk.refresh() == [2]
+    assert seen == [10]
+    assert disk.ask() == 20
+
+
+def test_no_request_fails_while_versions_are_swapped(tmp_path):
+    disk = Disk(tmp_path, latest(1))
+    disk.write(1)
+    disk.refresh()
+    failures, stop = [], threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                disk.ask()
+            except Exception as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for version in range(2, 60):
+        disk.write(version, str(version))
+        disk.refresh()
+        disk.remove(version - 1)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert disk.ask() == 59
+
+
+def test_ended_versions_are_shown_but_not_for_ever(disk):
+    for version in range(1, 41):
+        disk.write(version)
+        disk.refresh()
+        disk.remove(version)
+    disk.refresh()
+    assert set(disk.states().values()) == {State.END}
+    assert 1 <= len(disk.states()) <= 17
+
+
+def test_labels(disk):
+    disk.write(1, "10")
+    disk.models = [ModelConfig(name="m", base_path=disk.path, policy=all_versions, labels={"stable": 1, "canary": 2})]
+    disk.refresh()
+    assert disk.ask(label="stable") == 10
+    with pytest.raises(InvalidInputError, match="Unrecognized servable version label: canary"):
+        disk.ask(label="canary")
+    disk.write(2, "20")
+    disk.refresh()
+    assert disk.ask(label="canary") == 20
+
+
+def test_a_model_that_leaves_the_list_is_unloaded(disk):
+    disk.write(1)
+    disk.refresh()
+    disk.models = []
+    assert disk.refresh() == []
+    with pytest.raises(NotFoundError, match=r"Latest\(m\)"):
+        disk.ask()
+
+
+def test_a_broken_list_keeps_what_is_served(disk, caplog):
+    disk.write(1)
+    disk.refresh()
+
+    def fail() -> list[ModelConfig]:
+        raise UsageError("models.config is broken")
+
+    disk.repository._read_models = fail
+    assert disk.refresh() == [1]
+    disk.refresh()
+    assert len([record for record in caplog.records if "models.config is broken" in record.message]) == 1
+
+
+def test_a_base_path_that_is_gone_serves_nothing(disk):
+    disk.write(1)
+    disk.refresh()
+    shutil.rmtree(disk.path)
+    assert disk.refresh() == []
