@@ -151,6 +151,7 @@ def _train_through(
             steps_per_execution=steps_per_execution(16, steps // settings.epochs, strategy),
             jit_compile=False,  # pyright: ignore[reportArgumentType]
         )
+        trained.optimizer.build(trained.trainable_variables)  # or the step is traced a second time for its slots
     fit(trained, settings.batches, None, epochs=settings.epochs, title=type(transform).__name__.lower())
     return attachment
 

@@ -1,0 +1,96 @@
+"""Every family pruned, clustered and exported: promises kept, answers equal, malformed requests survived."""
+
+import dataclasses
+
+import descriptors
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo.compression.cluster import Cluster
+from zoo.compression.prune import Prune
+from zoo.data.pipeline import take_arrays
+from zoo.exporting.export import _publish
+from zoo.exporting.saved_model import Servable
+from zoo.exporting.signature import specs_of_data
+from zoo.training import inputs
+from zoo.training.compress import compress
+
+EVERY = [pytest.param(descriptor, id=name) for name, descriptor in descriptors.every_model()]
+
+
+def kernels(model):
+    return {v.path: v.numpy() for v in model.trainable_variables if len(v.shape) > 1 and v.name != "bias"}
+
+
+@pytest.mark.parametrize("descriptor", EVERY)
+def test_pruned_then_clustered_keeps_both_promises(descriptor, seeded):
+    experiment = descriptor.experiment()
+    experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
+    model = descriptor.model.build()
+    before = {path: value.copy() for path, value in kernels(model).items()}
+    batches = inputs.model_batches(experiment, "train", list(model.input), training=True)
+    small = compress(model, batches, [Prune(0.5), Cluster(4)], loss=experiment.task.losses(), epochs=1)
+    assert kernels(small)
+    for path, value in kernels(small).items():
+        assert (value == 0).sum() >= value.size - round(value.size * 0.5), path
+        assert len(np.unique(value)) <= 4, path
+    for path, value in kernels(model).items():
+        np.testing.assert_array_equal(value, before[path], err_msg="the model given must stay as it is")
+
+
+@pytest.mark.parametrize("form", ["plain", "packed"])
+@pytest.mark.parametrize("descriptor", EVERY)
+def test_exported_signature_answers_as_in_process(descriptor, form, tmp_path, seeded):
+    experiment = descriptor.experiment()
+    features = inputs.fit_features(experiment)
+    info = descriptor.data.info()
+    specs = specs_of_data(info, ["label"])
+    servable = Servable(descriptor.model.build(), specs, features, experiment.task, info.label_names)
+    raw = take_arrays(descriptor.data, "test", 5)
+    examples = {spec.name: raw[spec.name] for spec in specs}
+    published = _publish(servable, tmp_path, "tiny", None, form, examples, None, {})
+
+    signature = tf.saved_model.load(str(published.path)).signatures["serving_default"]
+    tensors = {name: tf.constant(array) for name, array in examples.items()}
+    served, expected = signature(**tensors), servable.answers(tensors)
+    assert set(served) == {"probabilities", "class_id", "label"}
+    np.testing.assert_allclose(served["probabilities"], expected["probabilities"], atol=1e-6)
+    names = [info.label_names[index].encode() for index in served["class_id"].numpy()]
+    assert list(served["label"].numpy()) == names
+    for bad in malformed(examples):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"must (be|have)"):
+            call(signature, bad)
+
+
+def malformed(examples):
+    """Yields requests that TensorFlow Serving would let pass: wrong rank, wrong size, empty."""
+    first = next(iter(examples))
+    array = examples[first]
+    for wrong in (array[0], array[:, :, None], array[:0], array[..., :-1], np.zeros((), array.dtype)):
+        yield {**examples, first: wrong}
+    if "padding_mask" in examples:
+        yield {**examples, "padding_mask": examples["padding_mask"][:2]}
+        yield {**examples, "padding_mask": examples["padding_mask"][:, :-1]}
+
+
+def call(signature, arrays):
+    """Calls the graph itself, past the checks of Python's wrapper."""
+    names = sorted(arrays)
+    arguments = [tf.constant(arrays[name]) for name in names]
+    tf.raw_ops.StatefulPartitionedCall(
+        args=[*arguments, *signature.captured_inputs], Tout=[output.dtype for output in signature.outputs], f=signature
+    )
+
+
+def test_attachments_run_on_two_replicas(seeded):
+    descriptor = descriptors.MODELS["conv2d"]["batch_norm"]
+    experiment = descriptor.experiment()
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = descriptor.model.build()
+    batches = inputs.model_batches(experiment, "train", list(model.input), training=True)
+    small = compress(model, batches, [Prune(0.75), Cluster(5)], loss=experiment.task.losses(), epochs=2)
+    for path, value in kernels(small).items():
+        assert (value == 0).mean() >= 0.7, path
+        assert len(np.unique(value)) <= 5, path

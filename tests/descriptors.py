@@ -1,0 +1,122 @@
+"""One tiny instance per registered name; the conformance tests run each of them through everything.
+
+Two layers and two heads, never one: one is an edge case. A name without a descriptor fails a test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from zoo.compression.base import AbstractTransform
+from zoo.compression.cluster import Cluster
+from zoo.compression.prune import Prune
+from zoo.config import Experiment, Splits, Training
+from zoo.data.base import AbstractSource
+from zoo.data.packaged import Packaged
+from zoo.data.synthetic import Synthetic
+from zoo.data.tfds_source import Tfds
+from zoo.features.base import AbstractFeature
+from zoo.features.images import ImageScaling
+from zoo.features.sequences import SequenceNormalization
+from zoo.models.base import AbstractModel
+from zoo.models.conv1d import Conv1DNet
+from zoo.models.conv2d import Conv2DNet
+from zoo.models.rnn import RecurrentNet
+from zoo.models.transformer import TransformerEncoder
+from zoo.tasks.base import AbstractTask
+from zoo.tasks.classification import Classification
+
+IMAGES = Synthetic(kind="images", shape=(12, 12, 1), num_classes=3, num_train=96, num_test=30)
+SEQUENCES = Synthetic(kind="sequences", shape=(9, 5), num_classes=3, num_train=96, num_test=30, min_length=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Descriptor:
+    """A tiny model with data that fits it."""
+
+    model: AbstractModel
+    data: AbstractSource
+    features: tuple[AbstractFeature, ...]
+
+    def experiment(self, **training: object) -> Experiment:
+        settings = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "strategy": "none", **training}
+        return Experiment(
+            name="tiny",
+            data=self.data,
+            splits=Splits(train="train[:64]", validation="train[64:]"),
+            features=self.features,
+            model=self.model,
+            task=Classification(),
+            training=Training(**settings),  # type: ignore[arg-type]
+        )
+
+
+def _image(model: AbstractModel) -> Descriptor:
+    return Descriptor(model, IMAGES, (ImageScaling(),))
+
+
+def _sequence(model: AbstractModel) -> Descriptor:
+    return Descriptor(model, SEQUENCES, (SequenceNormalization(),))
+
+
+# By registered name, then by what is special: every value of every choice occurs.
+MODELS: dict[str, dict[str, Descriptor]] = {
+    "conv1d": {
+        "average": _sequence(Conv1DNet(num_features=5, num_classes=3, filters=(6, 8), dense_units=10, dropout=0.0)),
+        "max": _sequence(
+            Conv1DNet(num_features=5, num_classes=3, filters=(6, 8), pooling="max", dense_units=0, dropout=0.0)
+        ),
+    },
+    "conv2d": {
+        "dense": _image(Conv2DNet(input_shape=(12, 12, 1), num_classes=3, filters=(4, 6), dense_units=8, dropout=0.0)),
+        "batch_norm": _image(
+            Conv2DNet.preset("batch_norm", input_shape=(12, 12, 1), num_classes=3, filters=(4, 6), dropout=0.0)
+        ),
+    },
+    "rnn": {
+        "simple": _sequence(RecurrentNet(num_features=5, num_classes=3, cell="simple", units=(6, 6), dropout=0.0)),
+        "lstm": _sequence(RecurrentNet(num_features=5, num_classes=3, cell="lstm", units=(6, 6), dropout=0.0)),
+        "gru_bidirectional": _sequence(
+            RecurrentNet(
+                num_features=5,
+                num_classes=3,
+                cell="gru",
+                units=(6, 6),
+                bidirectional=True,
+                pooling="average",
+                dropout=0.0,
+            )
+        ),
+    },
+    "transformer": {
+        "sinusoidal": _sequence(
+            TransformerEncoder(num_features=5, num_classes=3, width=8, depth=2, num_heads=2, mlp_width=12, dropout=0.0)
+        ),
+        "learned_norm_last": _sequence(
+            TransformerEncoder(
+                num_features=5,
+                num_classes=3,
+                width=8,
+                depth=2,
+                num_heads=2,
+                mlp_width=12,
+                positions="learned",
+                max_length=24,
+                norm_first=False,
+                dropout=0.0,
+            )
+        ),
+    },
+}
+
+SOURCES: dict[str, AbstractSource] = {"packaged": Packaged(name="digits"), "synthetic": IMAGES, "tfds": Tfds(name="mnist")}
+FEATURES: dict[str, AbstractFeature] = {
+    "image_scaling": ImageScaling(max_value=16.0),
+    "sequence_normalization": SequenceNormalization(mean=(1.0, 2.0), std=(0.5, 0.25)),
+}
+TASKS: dict[str, AbstractTask] = {"classification": Classification()}
+COMPRESSIONS: dict[str, AbstractTransform] = {"cluster": Cluster(4), "prune": Prune(0.5)}
+
+
+def every_model() -> list[tuple[str, Descriptor]]:
+    return [(f"{name}-{kind}", one) for name, kinds in MODELS.items() for kind, one in kinds.items()]
