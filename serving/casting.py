@@ -37,10 +37,10 @@ def cast_input(spec: TensorSpec, value: ArrayLike) -> np.ndarray:
         dtype('uint8')
     """
     target = spec.dtype.numpy
-    if isinstance(value, np.ndarray) and value.dtype == target:
-        return value
     if spec.dtype.is_string:
         return _strings(spec, value)
+    if isinstance(value, np.ndarray) and value.dtype == target:
+        return value
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -78,6 +78,7 @@ def _kind(dtype: np.dtype[Any]) -> str:
 
 def _strings(spec: TensorSpec, value: ArrayLike) -> np.ndarray:
     array = value if isinstance(value, np.ndarray) else np.array(value, dtype=object)
-    if array.dtype.kind in "SUO":
-        return array
-    raise InvalidInputError(f"Input `{spec.name}` must hold str or bytes. Received: {array.dtype.name}.")
+    odd = next((type(one).__name__ for one in array.flat if not isinstance(one, (str, bytes))), None)
+    if odd is not None:
+        raise InvalidInputError(f"Input `{spec.name}` must hold str or bytes. Received: an element of {odd}.")
+    return array

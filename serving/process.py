@@ -46,10 +46,10 @@ def run(root: pathlib.Path, options: ServerOptions, process: ProcessOptions) -> 
         UsageError: `root` or its `models.config` is wrong.
         ServerStartError: the port cannot be bound.
     """
-    _log_to_stderr()
     if not root.is_dir():
         raise UsageError(f"ROOT must be a directory that holds <name>/<version>/. Received: {root}.")
     _check_port(options.host, options.port)
+    _log_to_stderr()
     _keep_keras_out()
     from serving.predictor import set_threads
     from serving.server import Server

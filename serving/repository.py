@@ -121,6 +121,7 @@ class Repository:
         self._failed: dict[tuple[str, int], Fingerprint] = {}
         self._draining: dict[tuple[str, int], LoadedVersion] = {}
         self._config_error = ""
+        self._closed = False
         self._refreshing = threading.Lock()
 
     @contextlib.contextmanager
@@ -181,6 +182,8 @@ class Repository:
         """Bring memory in line with the disk; whether the set of served versions changed."""
         with self._refreshing:
             before = self._served
+            if self._closed:
+                return False
             try:
                 self._models = self._read_models()
                 self._config_error = ""
@@ -195,12 +198,15 @@ class Repository:
             self._settle()
             return self._served is not before
 
-    def close(self) -> None:
-        """Retire everything."""
+    def close(self) -> bool:
+        """Retire everything and load nothing more; whether no request runs any more."""
+        self._closed = True
         with self._refreshing:
             for name in list(self._served):
                 self._switch(name, {}, {})
             self._models = []
+            self._settle()
+            return not self._draining
 
     def _refresh_model(self, model: ModelConfig) -> None:
         found = _scan(model.base_path)
@@ -210,6 +216,8 @@ class Repository:
         current = self._served.get(model.name)
         loaded = dict(current.versions) if current else {}
         for version in wanted:
+            if self._closed:
+                return
             fingerprint = found[version]
             known = loaded[version].fingerprint if version in loaded else None
             if fingerprint in (known, self._failed.get((model.name, version))):

@@ -9,11 +9,11 @@ import pathlib
 import threading
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from serving import model_config
+from serving import health, model_config
 from serving.errors import ServerStartError, UsageError
 from serving.inference import warm_up
 from serving.manifest import verify_version
@@ -26,9 +26,6 @@ from serving.servicer import ModelServicer, PredictionServicer
 __all__ = ["Server", "load_version"]
 
 logger = logging.getLogger("serving")
-
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Server:
@@ -51,7 +48,7 @@ class Server:
         read_models = functools.partial(model_config.read_models, root, default=default)
         read_models()  # a wrong models.config stops the start; later on, the last good one holds
         self.repository = Repository(read_models, functools.partial(load_version, max_bytes=options.max_message_bytes))
-        self._health = health.HealthServicer(experimental_non_blocking=True)
+        self._health = health.DrainableHealth()
         self._grpc = self._build()
         self.port = self._bind()
         self._stopping = threading.Event()
@@ -63,19 +60,19 @@ class Server:
         self._report_health()
         self._grpc.start()
         for service in ("", *SERVICE_NAMES):
-            self._health.set(service, _SERVING)
+            self._health.set(service, health.SERVING)
         if self._options.poll_seconds > 0:
             self._poller.start()
 
     def stop(self, grace_s: float) -> bool:
-        """Drain: not healthy, nothing new, what runs is finished within `grace_s` seconds; whether all was."""
+        """Drain: not healthy, nothing new, what runs gets `grace_s` seconds; whether all of it was finished."""
         self._stopping.set()
-        self._health.enter_graceful_shutdown()
-        in_time = self._grpc.stop(grace_s).wait(grace_s)
+        stopped = self._grpc.stop(grace_s)  # from here on new calls are refused
+        self._health.drain()
+        stopped.wait()
         if self._poller.is_alive():
             self._poller.join(timeout=grace_s)
-        self.repository.close()
-        return in_time
+        return self.repository.close()
 
     def _build(self) -> grpc.Server:
         limit = self._options.max_message_bytes
@@ -117,7 +114,7 @@ class Server:
     def _report_health(self) -> None:
         served = self.repository.served()
         for name in self.repository.model_names():
-            self._health.set(name, _SERVING if served.get(name) else _NOT_SERVING)
+            self._health.set(name, health.SERVING if served.get(name) else health.NOT_SERVING)
 
 
 def load_version(path: pathlib.Path, *, max_bytes: int) -> AbstractPredictor:

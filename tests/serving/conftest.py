@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 
@@ -125,3 +126,11 @@ def expected(saved_models: pathlib.Path) -> Callable[..., dict[str, np.ndarray]]
         return {key: value.numpy() for key, value in outputs.items()}
 
     return answer
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
