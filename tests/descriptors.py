@@ -109,7 +109,11 @@ MODELS: dict[str, dict[str, Descriptor]] = {
     },
 }
 
-SOURCES: dict[str, AbstractSource] = {"packaged": Packaged(name="digits"), "synthetic": IMAGES, "tfds": Tfds(name="mnist")}
+SOURCES: dict[str, AbstractSource] = {
+    "packaged": Packaged(name="digits"),
+    "synthetic": IMAGES,
+    "tfds": Tfds(name="mnist"),
+}
 FEATURES: dict[str, AbstractFeature] = {
     "image_scaling": ImageScaling(max_value=16.0),
     "sequence_normalization": SequenceNormalization(mean=(1.0, 2.0), std=(0.5, 0.25)),

@@ -9,12 +9,14 @@ import tensorflow as tf
 
 from zoo.compression.cluster import Cluster
 from zoo.compression.prune import Prune
+from zoo.config import Training
 from zoo.data.pipeline import take_arrays
 from zoo.exporting.export import _publish
 from zoo.exporting.saved_model import Servable
 from zoo.exporting.signature import specs_of_data
 from zoo.training import inputs
 from zoo.training.compress import compress
+from zoo.training.strategy import open_strategy
 
 EVERY = [pytest.param(descriptor, id=name) for name, descriptor in descriptors.every_model()]
 
@@ -86,7 +88,7 @@ def call(signature, arrays):
 def test_attachments_run_on_two_replicas(seeded):
     descriptor = descriptors.MODELS["conv2d"]["batch_norm"]
     experiment = descriptor.experiment()
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = open_strategy(Training(epochs=1, logical_cpus=2))
     with strategy.scope():
         model = descriptor.model.build()
     batches = inputs.model_batches(experiment, "train", list(model.input), training=True)

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from zoo.config import Training
 from zoo.data.pipeline import take_arrays
+from zoo.layers.replicas import Replicated
 from zoo.training import inputs
 from zoo.training.loop import fit, make_optimizer
 from zoo.training.run_directory import load_model
+from zoo.training.strategy import open_strategy
 
 EVERY = [pytest.param(descriptor, id=name) for name, descriptor in descriptors.every_model()]
 MASKED = [pytest.param(one, id=name) for name, one in descriptors.every_model() if one.data is descriptors.SEQUENCES]
@@ -64,9 +67,9 @@ def test_an_answer_does_not_change_with_padding(descriptor, length, seeded):
 def test_training_lowers_the_loss(descriptor, seeded):
     model = descriptor.model.build()
     experiment, batches = featured_batch(descriptor)
-    model.compile(make_optimizer(experiment.training, 6), loss=experiment.task.losses(), jit_compile=False)
+    model.compile(make_optimizer(experiment.training, 4), loss=experiment.task.losses(), jit_compile=False)
     before = model.evaluate(batches, verbose=0)
-    fit(model, batches, None, epochs=2, title="tiny")
+    fit(model, batches, None, epochs=8, title="tiny")
     assert model.evaluate(batches, verbose=0) < before * 0.95
 
 
@@ -86,13 +89,20 @@ def test_two_replicas_train_as_one(descriptor):
     weights = []
     experiment, batches = featured_batch(descriptor)
     start = descriptor.model.build().get_weights()
-    for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
-        strategy = tf.distribute.MirroredStrategy(devices)
+    for replicas in (1, 2):
+        strategy = open_strategy(Training(epochs=1, logical_cpus=replicas))
+        assert strategy.num_replicas_in_sync == replicas
         with strategy.scope():
             model = descriptor.model.build()
             model.set_weights(start)
-            model.compile(keras.optimizers.SGD(0.1), loss=experiment.task.losses(), jit_compile=False)
-        fit(model, batches, None, epochs=1, title="tiny")
+            trained = Replicated(model)
+            trained.compile(
+                keras.optimizers.SGD(0.1),
+                loss=experiment.task.losses(),
+                metrics=experiment.task.metrics(),
+                jit_compile=False,
+            )
+        fit(trained, batches, batches, epochs=1, title="tiny")
         weights.append(model.get_weights())
     for one, two in zip(*weights, strict=True):
         np.testing.assert_allclose(two, one, atol=2e-5)

@@ -14,11 +14,12 @@ import tensorflow as tf
 
 from zoo.compression.base import AbstractAttachment
 from zoo.errors import CompressionError
+from zoo.layers.replicas import BuiltOnReplicas
 
 __all__ = ["Reparametrized", "transformed", "write_back"]
 
 
-class Reparametrized(keras.Model):
+class Reparametrized(BuiltOnReplicas, keras.Model):
     """Trains `inner` as seen through transforms.
 
     Args:
@@ -38,6 +39,7 @@ class Reparametrized(keras.Model):
         self._attachments = tuple(attachments)
         self._moving = tuple(moving)
         self.extra_variables = [variable for attachment in moving for variable in attachment.variables()]
+        self.built = True
 
     def call(self, inputs, training=False):
         """Returns what `inner` answers with its weights transformed."""

@@ -60,7 +60,8 @@ class _Part:
 class PackedWeights(tf.saved_model.experimental.TrackableResource):
     """float32 weights as one compressed constant, decoded into one resource variable when the SavedModel is loaded.
 
-    Tensors of other types stand in the graph as they are.
+    Tensors of other types stand in the graph as they are. There is no `_destroy_resource` on purpose: Python's loader
+    would call it as soon as the loaded object is gone, also while one of its signatures is still in use.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray]):
@@ -81,9 +82,6 @@ class PackedWeights(tf.saved_model.experimental.TrackableResource):
     def _initialize(self):
         flat = _unpack(self._parts, self._blob) if self._parts else tf.zeros([1])
         tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=flat)
-
-    def _destroy_resource(self):
-        tf.raw_ops.DestroyResourceOp(resource=self.resource_handle, ignore_lookup_error=True)
 
     def read(self) -> list[tf.Tensor]:
         """Returns slices of the decoded variable."""

@@ -76,20 +76,23 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> T
 
 def _zoo_epoch(experiment: Experiment) -> Callable[[], Any]:
     """Returns one epoch as `zoo train` runs it."""
+    from zoo.layers.replicas import Replicated
+
     strategy = open_strategy(experiment.training)
     with strategy.scope():
         model = experiment.model.build()
     batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
     steps = int(batches.cardinality())
     with strategy.scope():
-        model.compile(
+        trained = Replicated(model)
+        trained.compile(
             optimizer=make_optimizer(experiment.training, steps),
             loss=experiment.task.losses(),
             metrics=experiment.task.metrics(),
             steps_per_execution=steps_per_execution(experiment.training.steps_per_execution, steps, strategy),
             jit_compile=experiment.training.jit_compile,  # pyright: ignore[reportArgumentType]
         )
-    return lambda: fit(model, batches, None, epochs=1, title="zoo")
+    return lambda: fit(trained, batches, None, epochs=1, title="zoo")
 
 
 def _keras_epoch(experiment: Experiment) -> Callable[[], Any]:

@@ -55,18 +55,21 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
     if experiment.splits.validation:
         validation = inputs.model_batches(experiment, experiment.splits.validation, list(model.input), training=False)
 
+    from zoo.layers.replicas import Replicated
+
     started = time.monotonic()
     with strategy.scope():
-        model.compile(
+        trained = Replicated(model)
+        trained.compile(
             optimizer=make_optimizer(experiment.training, steps),
             loss=experiment.task.losses(),
             metrics=experiment.task.metrics(),
             steps_per_execution=steps_per_execution(experiment.training.steps_per_execution, steps, strategy),
             jit_compile=experiment.training.jit_compile,  # pyright: ignore[reportArgumentType]
         )
-        model.optimizer.build(model.trainable_variables)
+        trained.optimizer.build(trained.trainable_variables)
     history = fit(
-        model,
+        trained,
         batches,
         validation,
         epochs=experiment.training.epochs,

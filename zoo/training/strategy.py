@@ -36,7 +36,11 @@ def open_strategy(training: Training) -> tf.distribute.Strategy:
             f"{len(devices)} replicas cannot share a batch of {training.batch_size}. "
             f"Give training.batch_size={len(devices)} or more."
         )
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
+    # On CPUs the default reduction is a collective whose keys begin anew with each strategy: a second strategy in one
+    # process fails with "Shape mismatch in the collective instance".
+    on_cpu = all(device.device_type == "CPU" for device in devices)
+    reduction = tf.distribute.ReductionToOneDevice() if on_cpu else None
+    return tf.distribute.MirroredStrategy([device.name for device in devices], cross_device_ops=reduction)
 
 
 def _cut_cpu(parts: int) -> None:

@@ -1,0 +1,205 @@
+"""Prune and Cluster by themselves: schedules, centroids, proofs, and models that cannot be compressed."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from zoo.compression.base import select
+from zoo.compression.cluster import Cluster, initial_centroids
+from zoo.compression.prune import Prune
+from zoo.compression.reparametrized import Reparametrized, write_back
+from zoo.errors import CompressionError, InvalidValueError, UnknownNameError
+from zoo.training.compress import compress
+
+LOSS = "mean_squared_error"
+
+
+def two_layers():
+    x = keras.Input((6,), name="x")
+    hidden = keras.layers.Dense(8, activation="relu", name="first")(x)
+    return keras.Model(x, keras.layers.Dense(2, name="second")(hidden))
+
+
+def data(rows=64):
+    x = np.random.default_rng(0).normal(size=(rows, 6)).astype("float32")
+    return x, np.stack([x.sum(axis=1), x[:, 0]], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: Prune(1.0), "sparsity"),
+        (lambda: Prune(-0.1), "sparsity"),
+        (lambda: Prune(0.5, initial_sparsity=0.6), "initial_sparsity"),
+        (lambda: Prune(0.5, begin=0.7, end=0.6), "end"),
+        (lambda: Prune(0.5, num_updates=0), "num_updates"),
+        (lambda: Cluster(1), "num_clusters"),
+    ],
+    ids=["one", "negative", "initial", "order", "updates", "clusters"],
+)
+def test_refused_values(make, field):
+    with pytest.raises(InvalidValueError, match=f"`{field}` must be"):
+        make()
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 7, 100, 1013])
+def test_last_mask_of_a_schedule_falls_within_training(num_steps):
+    begin, end, frequency = Prune(0.9, begin=0.1, end=0.6).steps(num_steps)
+    assert 0 <= begin <= end < num_steps
+    assert (end - begin) % frequency == 0
+
+
+def test_polynomial_schedule_rises_while_training(seeded):
+    model = two_layers()
+    seen = []
+    transform = Prune(0.75, begin=0.0, end=1.0)
+    attachment = transform.attach(select(model, transform), {}, 20)
+    trained = Reparametrized(model, [attachment], [attachment])
+    trained.compile("adam", LOSS, jit_compile=False)
+    x, y = data(16)
+    for _ in range(20):
+        trained.train_on_batch(x, y)
+        seen.append(float(np.mean(attachment._masks["first/kernel"].numpy() == 0)))
+    assert seen == sorted(seen)
+    assert seen[0] < 0.2
+    assert seen[-1] == 0.75
+    assert len(set(seen)) > 8
+
+
+def test_masked_weights_keep_their_value_and_get_no_gradient(seeded):
+    model = two_layers()
+    transform = Prune(0.5, schedule="constant", end=0.0)
+    attachment = transform.attach(select(model, transform), {}, 5)
+    trained = Reparametrized(model, [attachment], [attachment])
+    trained.compile(keras.optimizers.SGD(0.1), LOSS, jit_compile=False)
+    before = model.get_layer("first").kernel.numpy()
+    for _ in range(5):
+        trained.train_on_batch(*data(16))
+    masked = attachment._masks["first/kernel"].numpy() == 0
+    after = model.get_layer("first").kernel.numpy()
+    assert masked.mean() == 0.5
+    np.testing.assert_array_equal(after[masked], before[masked])
+    assert np.abs(after[~masked] - before[~masked]).max() > 1e-3
+
+
+@pytest.mark.parametrize("method", ["linear", "kmeans++", "density", "random"])
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+def test_initial_centroids(method, sparse):
+    values = np.random.default_rng(1).normal(size=(40, 30)).astype("float32")
+    if sparse:
+        values[np.abs(values) < 1] = 0
+    centroids = initial_centroids(values, 8, method)
+    assert 1 < len(centroids) <= 8 - sparse
+    assert (np.diff(centroids) > 0).all()
+    assert values.min() <= centroids[0]
+    assert centroids[-1] <= values.max()
+    assert not sparse or 0 not in centroids
+
+
+def test_clustering_fits_better_than_equal_steps():
+    values = np.random.default_rng(1).normal(size=4000).astype("float32")
+
+    def error(centroids):
+        return np.square(values[:, None] - centroids).min(axis=1).mean()
+
+    assert error(initial_centroids(values, 8, "linear")) < 0.6 * error(np.linspace(values.min(), values.max(), 8))
+
+
+def test_centroids_are_trained(seeded):
+    model = two_layers()
+    start = initial_centroids(model.get_layer("first").kernel.numpy(), 4, "linear")
+    small = compress(model, data(), [Cluster(4)], loss=LOSS, epochs=20, learning_rate=1e-2, batch_size=16)
+    final = np.unique(small.get_layer("first").kernel.numpy())
+    assert len(final) <= 4
+    assert np.abs(np.resize(final, len(start)) - start).max() > 1e-2
+
+
+def test_only_and_skip_choose_layers():
+    model = two_layers()
+    assert set(select(model, Prune(0.5))) == {"first/kernel", "second/kernel"}
+    assert set(select(model, Prune(0.5, only=("fir*",)))) == {"first/kernel"}
+    assert set(select(model, Prune(0.5, skip=("second",)))) == {"first/kernel"}
+    with pytest.raises(UnknownNameError, match="'third'.*Known: first, second"):
+        select(model, Prune(0.5, skip=("third",)))
+    with pytest.raises(CompressionError, match="leave no weight"):
+        select(model, Prune(0.5, skip=("first", "second")))
+
+
+def test_nested_shared_and_several_inputs_and_outputs(seeded):
+    inner = two_layers()
+    a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
+    left, right = inner(a), inner(b)  # shared
+    model = keras.Model({"a": a, "b": b}, {"sum": keras.layers.Add()([left, right]), "left": left})
+    x, y = data(32)
+    batches = tf.data.Dataset.from_tensor_slices(({"a": x, "b": x[::-1].copy()}, {"sum": y, "left": y})).batch(16)
+    small = compress(model, batches, [Prune(0.5), Cluster(3)], loss={"sum": LOSS, "left": LOSS}, epochs=2)
+    for weight in small.trainable_variables:
+        if weight.name == "kernel":
+            assert (weight.numpy() == 0).mean() >= 0.5
+            assert len(np.unique(weight.numpy())) <= 3
+
+
+def test_seeds_and_moving_statistics_of_the_inner_model_go_on(seeded):
+    x = keras.Input((6,))
+    hidden = keras.layers.BatchNormalization()(keras.layers.Dense(8)(x))
+    model = keras.Model(x, keras.layers.Dense(2)(keras.layers.Dropout(0.5)(hidden)))
+    small = compress(model, data(), [Prune(0.5)], loss=LOSS, epochs=2)
+    moving = next(v for v in small.non_trainable_variables if v.name == "moving_variance")
+    assert np.abs(moving.numpy() - 1).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: keras.Model(*[keras.Input((3,))] * 2), "no weight to compress"),
+        (lambda: Subclassed(), "built functional or sequential"),
+    ],
+    ids=["no-weights", "subclassed"],
+)
+def test_models_that_cannot_be_compressed(model, message):
+    with pytest.raises(CompressionError, match=message):
+        zoo.compress(model(), data(), [zoo.Prune(0.5)], loss=LOSS)
+
+
+class Subclassed(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        (lambda: tf.data.Dataset.from_tensors(data(8)).repeat(), "Received: endless"),
+        (lambda: tf.data.Dataset.from_tensors(data(8)).take(0), "Received: 0 batches"),
+        (lambda: [1, 2, 3], "or a pair"),
+    ],
+    ids=["endless", "empty", "list"],
+)
+def test_data_that_cannot_train(batches, message):
+    with pytest.raises(CompressionError, match=message):
+        compress(two_layers(), batches(), [Prune(0.5)], loss=LOSS)
+
+
+def test_data_of_unknown_length_is_counted(seeded):
+    batches = tf.data.Dataset.from_tensors(data(8)).repeat(3).filter(lambda x, y: True)
+    small = compress(two_layers(), batches, [Prune(0.5)], loss=LOSS, epochs=1)
+    assert (small.get_layer("first").kernel.numpy() == 0).mean() >= 0.5
+
+
+def test_broken_promise_is_an_error(seeded):
+    model = two_layers()
+    transform = Prune(0.5)
+    attachment = transform.attach(select(model, transform), {}, 5)  # no step was taken: every mask is ones
+    with pytest.raises(CompressionError, match=r"first/kernel: 0.0000 zeros, 0.5 promised"):
+        write_back([attachment])
+
+
+def test_tfmot_leaves_the_environment_as_it_was():
+    from zoo.compression import _tfmot
+
+    _tfmot.constant_sparsity(0.5, 0, 1, 1)
+    assert "TF_USE_LEGACY_KERAS" not in os.environ

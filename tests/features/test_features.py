@@ -1,0 +1,50 @@
+"""Features: the numbers they compute, what they learn, and that padding takes no part."""
+
+import numpy as np
+import pytest
+
+from zoo.errors import DataError
+from zoo.features.base import compose
+from zoo.features.images import ImageScaling
+from zoo.features.sequences import SequenceNormalization
+
+
+def test_image_scaling_maps_the_range_to_one():
+    image = np.array([[0, 8, 16]], "uint8")[..., None, None]
+    scaled = compose([ImageScaling(max_value=16)])({"image": image, "label": np.array([3])})
+    np.testing.assert_allclose(np.ravel(scaled["image"]), [0, 0.5, 1])
+    assert scaled["image"].dtype == "float32"
+    assert scaled["label"][0] == 3
+
+
+def test_normalization_learns_from_real_frames_only():
+    random = np.random.default_rng(0)
+    frames = random.normal(3.0, 2.0, size=(8, 6, 2)).astype("float32")
+    mask = np.arange(6) < random.integers(1, 7, size=8)[:, None]
+    frames[~mask] = 1e6  # would be seen at once
+    batches = [{"frames": frames[:3], "padding_mask": mask[:3]}, {"frames": frames[3:], "padding_mask": mask[3:]}]
+    feature = SequenceNormalization().fit(batches)
+    np.testing.assert_allclose(feature.mean, frames[mask].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(feature.std, frames[mask].std(axis=0), rtol=1e-5)
+    out = np.asarray(compose([feature])({"frames": frames, "padding_mask": mask})["frames"])
+    np.testing.assert_allclose(out[mask].mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(out[mask].std(axis=0), 1, atol=1e-5)
+    assert (out[~mask] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("frames", "mask", "message"),
+    [
+        (np.zeros((1, 2, 1)), np.zeros((1, 2), bool), "no frame"),
+        (np.full((1, 2, 1), np.nan), np.ones((1, 2), bool), "NaN"),
+    ],
+    ids=["empty", "nan"],
+)
+def test_normalization_refuses(frames, mask, message):
+    with pytest.raises(DataError, match=message):
+        SequenceNormalization().fit([{"frames": frames, "padding_mask": mask}])
+
+
+def test_normalization_without_statistics_is_an_error():
+    with pytest.raises(DataError, match="call `fit`"):
+        SequenceNormalization().layer()

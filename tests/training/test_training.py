@@ -1,0 +1,213 @@
+"""Runs: what a run directory holds, resuming, refusals, and figures that are right."""
+
+import csv
+import dataclasses
+import json
+
+import descriptors
+import numpy as np
+import pytest
+
+from zoo.compression.recipe import pruned_clustered
+from zoo.config import Training, apply_overrides
+from zoo.data.synthetic import Synthetic
+from zoo.errors import DataError, RunDirectoryError, TrainingError
+from zoo.models.conv2d import Conv2DNet
+from zoo.training.compress import compress_run
+from zoo.training.evaluation import evaluate
+from zoo.training.loop import make_optimizer, train
+from zoo.training.run_directory import RunDirectory
+from zoo.training.strategy import open_strategy
+
+TINY = descriptors.MODELS["conv2d"]["dense"].experiment(epochs=3)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(TINY, tmp_path_factory.mktemp("runs") / "tiny")
+
+
+def test_run_directory_holds_everything(run):
+    assert {path.name for path in run.path.iterdir()} >= {
+        "config.json",
+        "data.json",
+        "model.keras",
+        "metrics.json",
+        "history.csv",
+        "plots",
+        "checkpoints",
+        "tensorboard",
+    }
+    assert list(run.tensorboard.rglob("events.out.tfevents.*"))
+    assert run.experiment() == TINY
+    assert run.info() == TINY.data.info()
+    with run.history_path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(rows[0])
+    metrics = run.metrics()
+    assert metrics["training"]["batch_size"] == 16
+    assert metrics["training"]["replicas"] == 1
+    assert metrics["validation"]["accuracy"] == pytest.approx(float(rows[-1]["val_accuracy"]), abs=1e-6)
+
+
+def test_evaluation_covers_every_example_once(run):
+    evaluation = evaluate(run, "test")
+    assert len(evaluation.targets["logits"]) == 30  # no multiple of the batch
+    np.testing.assert_array_equal(evaluation.targets["logits"], np.arange(30) % 3)
+    assert evaluation.scores["accuracy"] > 0.9
+    assert run.metrics()["test"] == evaluation.scores
+
+
+def test_same_seed_same_run_and_another_seed_another(run, tmp_path):
+    again = train(TINY, tmp_path / "again")
+    other = train(apply_overrides(TINY, ["training.seed=1"]), tmp_path / "other")
+    for same, first in zip(again.load_model().get_weights(), run.load_model().get_weights(), strict=True):
+        np.testing.assert_allclose(same, first, atol=1e-5)
+    difference = [
+        np.abs(a - b).max()
+        for a, b in zip(other.load_model().get_weights(), run.load_model().get_weights(), strict=True)
+    ]
+    assert max(difference) > 1e-2
+
+
+def test_resume_goes_on_after_the_last_whole_epoch(tmp_path, monkeypatch):
+    import keras
+
+    path = tmp_path / "cut"
+
+    class PowerCut(keras.callbacks.CSVLogger):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras.callbacks.CSVLogger", PowerCut)
+        with pytest.raises(KeyboardInterrupt):
+            train(TINY, path)
+    assert not (path / "model.keras").exists()
+    with pytest.raises(RunDirectoryError, match="not empty"):
+        train(TINY, path)
+    with pytest.raises(RunDirectoryError, match="another experiment"):
+        train(apply_overrides(TINY, ["training.epochs=9"]), path, resume=True)
+    resumed = train(TINY, path, resume=True)
+    with resumed.history_path.open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
+    assert evaluate(resumed, "test").scores["accuracy"] > 0.9
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path):
+    experiment = apply_overrides(
+        TINY, ["training.epochs=12", "training.early_stopping=1", "training.learning_rate=0.05"]
+    )
+    stopped = train(experiment, tmp_path / "stopped")
+    with stopped.history_path.open() as file:
+        values = [float(row["val_accuracy"]) for row in csv.DictReader(file)]
+    assert len(values) < 12
+    assert stopped.metrics()["validation"]["accuracy"] == pytest.approx(max(values), abs=1e-6)
+
+
+def test_two_replicas_keep_the_global_batch_and_every_example(tmp_path):
+    experiment = apply_overrides(TINY, ["training.strategy=mirrored", "training.logical_cpus=2", "training.epochs=2"])
+    run = train(experiment, tmp_path / "two")
+    assert run.metrics()["training"] | {"replicas": 2, "batch_size": 16} == run.metrics()["training"]
+    with run.history_path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(np.isfinite(float(row["val_loss"])) for row in rows)
+    assert evaluate(run, "test").scores["accuracy"] > 0.6
+
+
+def test_compressed_run_is_a_run_like_any_other(run, tmp_path):
+    recipe = apply_overrides(pruned_clustered(), ["epochs=2", "transforms.1.num_clusters=8"])
+    small = compress_run(run.path, recipe, tmp_path / "small", recipe_name="pruned_clustered")
+    about = small.metrics()["compression"]
+    assert about["weights"]["stage2_conv1/kernel"]["sparsity"] >= 0.79
+    assert about["weights"]["dense/kernel"]["distinct_values"] <= 8
+    assert small.experiment().transforms == recipe.transforms
+    assert 0 <= evaluate(small, "test").scores["accuracy"] <= 1
+    with pytest.raises(RunDirectoryError, match="not empty"):
+        compress_run(run.path, recipe, tmp_path / "small")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            {"model": Conv2DNet(input_shape=(28, 28, 1), num_classes=3)},
+            DataError,
+            r"has the shape \[12, 12, 1\].*takes \[28, 28, 1\]",
+        ),
+        (
+            {"model": Conv2DNet(input_shape=(12, 12, 1), num_classes=5, filters=(4,))},
+            DataError,
+            "3 classes and the model answers 5",
+        ),
+        ({"model": descriptors.MODELS["rnn"]["lstm"].model}, DataError, "takes `frames`, `padding_mask`"),
+        ({"training": Training(epochs=1, batch_size=65, strategy="none")}, DataError, "batch"),
+        (
+            {"training": Training(epochs=1, batch_size=1, logical_cpus=2)},
+            TrainingError,
+            "2 replicas cannot share a batch of 1",
+        ),
+    ],
+    ids=["shape", "classes", "inputs", "batch", "replicas"],
+)
+def test_what_does_not_fit_is_said_before_training(tmp_path, change, error, message):
+    with pytest.raises(error, match=message):
+        train(dataclasses.replace(TINY, **change), tmp_path / "run")
+
+
+def test_loss_that_is_no_number_stops_training(tmp_path):
+    with pytest.raises(TrainingError, match=r"became (nan|inf).*learning_rate"):
+        train(apply_overrides(TINY, ["training.learning_rate=1e30", "training.optimizer=sgd"]), tmp_path / "run")
+
+
+def test_directories_that_are_no_run(tmp_path, run):
+    with pytest.raises(RunDirectoryError, match="is no directory"):
+        RunDirectory.open(tmp_path / "nowhere")
+    with pytest.raises(RunDirectoryError, match=r"has no config.json"):
+        RunDirectory.open(tmp_path)
+    unfinished = RunDirectory.create(tmp_path / "unfinished", TINY)
+    with pytest.raises(RunDirectoryError, match="no model"):
+        unfinished.load_model()
+    unfinished.model_path.write_bytes(run.model_path.read_bytes()[:1000])
+    with pytest.raises(RunDirectoryError, match="cannot be read"):
+        unfinished.load_model()
+    (unfinished.path / "config.json").write_text("{")
+    with pytest.raises(Exception, match="no JSON document"):
+        unfinished.experiment()
+
+
+def test_cosine_schedule_rises_and_falls_to_zero():
+    training = Training(epochs=10, learning_rate=0.4, schedule="cosine", warmup_epochs=1)
+    rate = make_optimizer(training, 20)._learning_rate
+    assert float(rate(0)) == 0
+    assert float(rate(10)) == pytest.approx(0.2)
+    assert float(rate(20)) == pytest.approx(0.4)
+    assert float(rate(200)) == pytest.approx(0, abs=1e-6)
+
+
+def test_strategies():
+    assert open_strategy(Training(epochs=1, strategy="none")).num_replicas_in_sync == 1
+    assert open_strategy(Training(epochs=1)).num_replicas_in_sync == 1
+    assert open_strategy(Training(epochs=1, logical_cpus=2)).num_replicas_in_sync == 2
+    with pytest.raises(TrainingError, match="before TensorFlow runs"):
+        open_strategy(Training(epochs=1, logical_cpus=3))
+
+
+def test_features_are_fitted_and_kept_in_the_config(tmp_path):
+    experiment = descriptors.MODELS["conv1d"]["average"].experiment(epochs=1)
+    run = train(experiment, tmp_path / "run")
+    (feature,) = json.loads((run.path / "config.json").read_text())["features"]
+    assert len(feature["mean"]) == len(feature["std"]) == 5
+    assert run.experiment().data == Synthetic(**vars(descriptors.SEQUENCES))
+
+
+def test_benchmark_times_both_sides():
+    from zoo.training.benchmark import measure_training
+
+    result = measure_training(TINY, examples=64, rounds=2)
+    assert result.examples == 64
+    assert result.ratio_min <= result.ratio <= result.ratio_max
+    assert result.zoo_examples_per_s > 0
