@@ -116,6 +116,8 @@ def _announce(root: pathlib.Path, host: str, port: int, models: dict[str, list[i
     shown = " ".join(f"{name}:{','.join(map(str, versions))}" for name, versions in models.items())
     if not shown:
         shown = f"(none yet; the server follows {root})"
+    if host not in ("127.0.0.1", "localhost", "::1", "[::1]"):
+        logger.warning("event=exposed host=%s reason=every machine that reaches this address may ask the models", host)
     logger.info("event=ready address=%s:%d pid=%d models=%s", host, port, os.getpid(), shown)
     if as_json:
         ready = {"event": "ready", "host": host, "port": port, "pid": os.getpid(), "models": models}

@@ -119,7 +119,8 @@ class Repository:
         self._served: dict[str, _Served] = {}  # replaced, never changed: requests read it without a lock
         self._status: dict[str, dict[int, VersionStatus]] = {}
         self._failed: dict[tuple[str, int], Fingerprint] = {}
-        self._draining: dict[tuple[str, int], LoadedVersion] = {}
+        self._draining: list[tuple[str, LoadedVersion]] = []
+        self._draining_lock = threading.Lock()
         self._config_error = ""
         self._closed = False
         self._refreshing = threading.Lock()
@@ -243,11 +244,12 @@ class Repository:
         started = time.perf_counter()
         try:
             predictor = self._load(model.base_path / str(version))
-        except ModelLoadError as error:
+        except Exception as error:  # whatever it is, it must not keep the other versions from being served
             self._failed[model.name, version] = fingerprint
             state = State.AVAILABLE if serving_already else State.END
-            statuses[version] = VersionStatus(version, state, error.code, str(error))
-            logger.error("event=load_failed model=%s version=%d reason=%s", model.name, version, error)
+            statuses[version] = _failure(version, state, error)
+            reason = statuses[version].message
+            logger.error("event=load_failed model=%s version=%d reason=%s", model.name, version, reason)
             return None
         self._failed.pop((model.name, version), None)
         statuses[version] = VersionStatus(version, State.AVAILABLE)
@@ -274,16 +276,19 @@ class Repository:
     def _retire(self, name: str, old: LoadedVersion, *, replaced: bool) -> None:
         if not replaced:
             self._status[name][old.number] = VersionStatus(old.number, State.UNLOADING)
-            self._draining[name, old.number] = old
+        with self._draining_lock:
+            self._draining.append((name, old))
         old.retire()
         logger.info("event=%s model=%s version=%d", "replaced" if replaced else "unloaded", name, old.number)
 
     def _settle(self) -> None:
-        for (name, version), old in list(self._draining.items()):
-            if old.drained and self._draining.pop((name, version), None) is not None:
-                status = self._status.get(name, {})
-                if version in status and status[version].state is State.UNLOADING:
-                    status[version] = VersionStatus(version, State.END)
+        """Show as ended what was being unloaded and has no request left."""
+        with self._draining_lock:
+            ended = [(name, old.number) for name, old in self._draining if old.drained]
+            self._draining = [(name, old) for name, old in self._draining if (name, old.number) not in ended]
+        for name, version in ended:
+            if self._status[name][version].state is State.UNLOADING:
+                self._status[name][version] = VersionStatus(version, State.END)
 
     def _forget(self, name: str, found: Mapping[int, Fingerprint]) -> None:
         statuses = self._status.get(name, {})
@@ -291,6 +296,12 @@ class Repository:
         for version in gone:
             if statuses[version].message or version in gone[:-MAX_ENDED]:
                 del statuses[version]
+
+
+def _failure(version: int, state: State, error: Exception) -> VersionStatus:
+    if isinstance(error, ModelLoadError):
+        return VersionStatus(version, state, error.code, str(error))
+    return VersionStatus(version, state, grpc.StatusCode.INTERNAL, f"{version}: {type(error).__name__}: {error}")
 
 
 def _scan(base_path: pathlib.Path) -> dict[int, Fingerprint]:

@@ -14,8 +14,8 @@ class Conv(tf.Module):
     def __init__(self, seed: int):
         super().__init__()
         generator = np.random.default_rng(seed)
-        self.kernel = tf.Variable(generator.normal(size=(3, 3, 1, 4)).astype(np.float32))
-        self.dense = tf.Variable(generator.normal(size=(4, 3)).astype(np.float32))
+        self.kernel = tf.Variable(tf.constant(generator.normal(size=(3, 3, 1, 4)), tf.float32))
+        self.dense = tf.Variable(tf.constant(generator.normal(size=(4, 3)), tf.float32))
         self.labels = tf.constant(LABELS)
 
     @tf.function(input_signature=[tf.TensorSpec([None, 28, 28, 1], tf.uint8, name="image")])
@@ -49,7 +49,7 @@ class Scalar(tf.Module):
 
     def __init__(self, factor: float = 2.0):
         super().__init__()
-        self.factor = tf.Variable(factor)
+        self.factor = tf.Variable(tf.constant(factor))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
     def serve(self, x):

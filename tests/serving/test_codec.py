@@ -1,3 +1,6 @@
+# pyright: reportAttributeAccessIssue=false
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -82,7 +85,7 @@ def test_short_lists_repeat_their_last_value(values, want):
     assert decode_tensor(proto).tolist() == want
 
 
-def malformed(shape: tuple[int, ...] = (2,), dtype: str = "float", **fields) -> wire.TensorProto:
+def malformed(shape: tuple[int, ...] = (2,), dtype: str = "float", **fields) -> Any:
     proto = wire.TensorProto(dtype=BY_NAME[dtype].number, **fields)
     for size in shape:
         proto.tensor_shape.dim.add(size=size)

@@ -149,6 +149,47 @@ def test_a_failing_version_never_replaces_the_good_one(tmp_path):
     assert failed.message == "2: garbage"
 
 
+def test_an_unforeseen_error_while_loading_spares_the_others(disk):
+    disk.write(1, "10")
+    disk.write(2, "20")
+    original = disk.repository._load
+
+    def fail_on_2(path: pathlib.Path) -> AbstractPredictor:
+        if path.name == "2":
+            raise MemoryError("no room")
+        return original(path)
+
+    disk.repository._load = fail_on_2
+    assert disk.refresh() == [1]
+    failed = disk.repository.status("m")[0]
+    assert (failed.state, failed.code) == (State.END, grpc.StatusCode.INTERNAL)
+    assert failed.message == "2: MemoryError: no room"
+
+
+def test_a_version_removed_and_written_again_while_a_request_runs(disk):
+    disk.write(1, "10")
+    disk.refresh()
+    with disk.repository.use("m") as old:
+        disk.remove(1)
+        disk.refresh()
+        disk.write(1, "11")
+        assert disk.refresh() == [1]
+        assert disk.ask() == 11
+        assert int(old.predictor.run("", [])["content"]) == 10
+    assert disk.states() == {1: State.AVAILABLE}
+    assert disk.repository.close() is True
+
+
+def test_close_tells_whether_requests_run(disk):
+    disk.write(1)
+    disk.refresh()
+    with disk.repository.use("m"):
+        assert disk.repository.close() is False
+    assert disk.repository.close() is True
+    with pytest.raises(NotFoundError):
+        disk.ask()
+
+
 def test_a_failure_is_logged_once_and_retried_when_the_files_change(disk, caplog):
     disk.write(1, "half")
     disk.refresh()

@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false
 """A server's life: start, port in use, drain, signals."""
 
 import concurrent.futures

@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false
 """Real version directories, whole and damaged, in a running server."""
 
 import pathlib
@@ -98,7 +99,9 @@ def test_warm_up_requests_are_run(version):
     load(version)
 
 
-@pytest.mark.parametrize("x", [np.float32([500.0]), np.int32([1])], ids=["refused by the graph", "wrong dtype"])
+@pytest.mark.parametrize(
+    "x", [np.array([500.0], np.float32), np.array([1], np.int32)], ids=["refused by the graph", "wrong dtype"]
+)
 def test_a_version_that_fails_its_own_warm_up_does_not_load(version, x):
     write_warm_up(version, x)
     with pytest.raises(ModelLoadError, match="warm-up request 0 failed"):
