@@ -283,12 +283,15 @@ class Repository:
 
     def _settle(self) -> None:
         """Show as ended what was being unloaded and has no request left."""
+        ended, running = [], []
         with self._draining_lock:
-            ended = [(name, old.number) for name, old in self._draining if old.drained]
-            self._draining = [(name, old) for name, old in self._draining if (name, old.number) not in ended]
-        for name, version in ended:
-            if self._status[name][version].state is State.UNLOADING:
-                self._status[name][version] = VersionStatus(version, State.END)
+            for name, old in self._draining:
+                (ended if old.drained else running).append((name, old))
+            self._draining = running
+        for name, old in ended:
+            status = self._status[name].get(old.number)
+            if status is not None and status.state is State.UNLOADING:
+                self._status[name][old.number] = VersionStatus(old.number, State.END)
 
     def _forget(self, name: str, found: Mapping[int, Fingerprint]) -> None:
         statuses = self._status.get(name, {})
