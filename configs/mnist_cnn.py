@@ -5,7 +5,7 @@ zoo data fetch mnist && zoo train mnist_cnn --run-dir runs/mnist_cnn && zoo eval
 
 from zoo.config import Experiment, Splits, Training
 from zoo.data.packaged import Packaged
-from zoo.features.images import ImageScaling
+from zoo.features.images import ImageScaling, RandomShift
 from zoo.models.conv2d import Conv2DNet
 from zoo.tasks.classification import Classification
 
@@ -15,8 +15,8 @@ def config() -> Experiment:
         name="mnist_cnn",
         data=Packaged(name="mnist"),
         splits=Splits(train="train[:55000]", validation="train[55000:]"),
-        features=(ImageScaling(),),
-        model=Conv2DNet.preset("dense128", num_classes=10),
+        features=(RandomShift(pixels=2), ImageScaling()),
+        model=Conv2DNet.preset("dense128", num_classes=10, dropout=0.4),
         task=Classification(),
-        training=Training(epochs=12, batch_size=128, learning_rate=1.5e-3, schedule="cosine"),
+        training=Training(epochs=12, batch_size=128, learning_rate=2e-3, schedule="cosine"),
     )

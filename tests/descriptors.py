@@ -16,7 +16,7 @@ from zoo.data.packaged import Packaged
 from zoo.data.synthetic import Synthetic
 from zoo.data.tfds_source import Tfds
 from zoo.features.base import AbstractFeature
-from zoo.features.images import ImageScaling
+from zoo.features.images import ImageScaling, RandomShift
 from zoo.features.sequences import SequenceNormalization
 from zoo.models.base import AbstractModel
 from zoo.models.conv1d import Conv1DNet
@@ -116,6 +116,7 @@ SOURCES: dict[str, AbstractSource] = {
 }
 FEATURES: dict[str, AbstractFeature] = {
     "image_scaling": ImageScaling(max_value=16.0),
+    "random_shift": RandomShift(pixels=1),
     "sequence_normalization": SequenceNormalization(mean=(1.0, 2.0), std=(0.5, 0.25)),
 }
 TASKS: dict[str, AbstractTask] = {"classification": Classification()}

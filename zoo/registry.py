@@ -56,6 +56,7 @@ SOURCES = {
 
 FEATURES = {
     "image_scaling": Entry("zoo.features.images:ImageScaling", "pixels to 0..1"),
+    "random_shift": Entry("zoo.features.images:RandomShift", "training images moved by a few pixels"),
     "sequence_normalization": Entry(
         "zoo.features.sequences:SequenceNormalization", "frames to mean 0 and variance 1, padding left out"
     ),

@@ -19,7 +19,7 @@ TINY = descriptors.MODELS["conv2d"]["dense"].experiment()
         ("training.optimizer=sgd", lambda e: e.training.optimizer, "sgd"),
         ("splits.validation=none", lambda e: e.splits.validation, None),
         ("splits.validation=train[90%:]", lambda e: e.splits.validation, "train[90%:]"),
-        ("model.filters=[3,5,7]", lambda e: e.model.filters, (3, 5, 7)),
+        ("model.filters=[3,7]", lambda e: e.model.filters, (3, 7)),
         ("model.filters=3,5", lambda e: e.model.filters, (3, 5)),
         ("features.0.max_value=16", lambda e: e.features[0].max_value, 16.0),
     ],

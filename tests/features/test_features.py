@@ -5,7 +5,7 @@ import pytest
 
 from zoo.errors import DataError
 from zoo.features.base import compose
-from zoo.features.images import ImageScaling
+from zoo.features.images import ImageScaling, RandomShift
 from zoo.features.sequences import SequenceNormalization
 
 
@@ -48,3 +48,24 @@ def test_normalization_refuses(frames, mask, message):
 def test_normalization_without_statistics_is_an_error():
     with pytest.raises(DataError, match="call `fit`"):
         SequenceNormalization().layer()
+
+
+def test_random_shift_moves_training_images_only():
+    random = np.random.default_rng(0)
+    images = np.zeros((64, 9, 9, 1), "uint8")
+    images[:, 3:6, 3:6] = random.integers(1, 255, (64, 3, 3, 1))
+    shift = compose([RandomShift(pixels=2)])
+    np.testing.assert_array_equal(shift({"image": images})["image"], images)
+    moved = np.asarray(shift({"image": images}, training=True)["image"])
+    assert moved.dtype == np.uint8
+    seen = set()
+    for before, after in zip(images[..., 0], moved[..., 0], strict=True):
+        rows, columns = np.nonzero(after)
+        seen.add((rows.min() - 3, columns.min() - 3))
+        np.testing.assert_array_equal(
+            after[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1], before[3:6, 3:6]
+        )
+    assert {offset for move in seen for offset in move} == {-2, -1, 0, 1, 2}
+    assert len(seen) > 15
+    np.testing.assert_array_equal(shift({"image": images}, training=True)["image"], moved)
+    assert (np.asarray(shift({"image": images[::-1].copy()}, training=True)["image"])[::-1] != moved).any()

@@ -15,11 +15,12 @@ from zoo.errors import DataError, RunDirectoryError, TrainingError
 from zoo.models.conv2d import Conv2DNet
 from zoo.training.compress import compress_run
 from zoo.training.evaluation import evaluate
+from zoo.training.history import read_history
 from zoo.training.loop import make_optimizer, train
 from zoo.training.run_directory import RunDirectory
 from zoo.training.strategy import open_strategy
 
-TINY = descriptors.MODELS["conv2d"]["dense"].experiment(epochs=3)
+TINY = descriptors.MODELS["conv2d"]["dense"].experiment(epochs=6, learning_rate=0.03)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_run_directory_holds_everything(run):
     assert run.info() == TINY.data.info()
     with run.history_path.open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3", "4", "5"]
     assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(rows[0])
     metrics = run.metrics()
     assert metrics["training"]["batch_size"] == 16
@@ -55,7 +56,7 @@ def test_evaluation_covers_every_example_once(run):
     evaluation = evaluate(run, "test")
     assert len(evaluation.targets["logits"]) == 30  # no multiple of the batch
     np.testing.assert_array_equal(evaluation.targets["logits"], np.arange(30) % 3)
-    assert evaluation.scores["accuracy"] > 0.9
+    assert evaluation.scores["accuracy"] > 0.7
     assert run.metrics()["test"] == evaluation.scores
 
 
@@ -72,18 +73,18 @@ def test_same_seed_same_run_and_another_seed_another(run, tmp_path):
 
 
 def test_resume_goes_on_after_the_last_whole_epoch(tmp_path, monkeypatch):
-    import keras
+    from zoo.training.history import HistoryLog
 
     path = tmp_path / "cut"
 
-    class PowerCut(keras.callbacks.CSVLogger):
+    class PowerCut(HistoryLog):
         def on_epoch_end(self, epoch, logs=None):
             super().on_epoch_end(epoch, logs)
             if epoch == 1:
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("keras.callbacks.CSVLogger", PowerCut)
+        patch.setattr("zoo.training.history.HistoryLog", PowerCut)
         with pytest.raises(KeyboardInterrupt):
             train(TINY, path)
     assert not (path / "model.keras").exists()
@@ -93,8 +94,8 @@ def test_resume_goes_on_after_the_last_whole_epoch(tmp_path, monkeypatch):
         train(apply_overrides(TINY, ["training.epochs=9"]), path, resume=True)
     resumed = train(TINY, path, resume=True)
     with resumed.history_path.open() as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
-    assert evaluate(resumed, "test").scores["accuracy"] > 0.9
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2", "3", "4", "5"]
+    assert evaluate(resumed, "test").scores["accuracy"] > 0.7
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path):
@@ -108,14 +109,13 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path):
     assert stopped.metrics()["validation"]["accuracy"] == pytest.approx(max(values), abs=1e-6)
 
 
-def test_two_replicas_keep_the_global_batch_and_every_example(tmp_path):
-    experiment = apply_overrides(TINY, ["training.strategy=mirrored", "training.logical_cpus=2", "training.epochs=2"])
-    run = train(experiment, tmp_path / "two")
-    assert run.metrics()["training"] | {"replicas": 2, "batch_size": 16} == run.metrics()["training"]
-    with run.history_path.open() as file:
-        rows = list(csv.DictReader(file))
-    assert all(np.isfinite(float(row["val_loss"])) for row in rows)
-    assert evaluate(run, "test").scores["accuracy"] > 0.6
+def test_two_replicas_keep_the_global_batch_and_give_the_same_curve(run, tmp_path):
+    experiment = apply_overrides(TINY, ["training.strategy=mirrored", "training.logical_cpus=2"])
+    two = train(experiment, tmp_path / "two")
+    assert two.metrics()["training"] | {"replicas": 2, "batch_size": 16} == two.metrics()["training"]
+    for one_row, two_row in zip(read_history(run.history_path), read_history(two.history_path), strict=True):
+        assert two_row["loss"] == pytest.approx(one_row["loss"], rel=0.02)
+        assert two_row["val_loss"] == pytest.approx(one_row["val_loss"], rel=0.02)
 
 
 def test_compressed_run_is_a_run_like_any_other(run, tmp_path):

@@ -98,22 +98,11 @@ def _exists(model_dir: Path, version: int) -> str:
 
 @contextlib.contextmanager
 def _write_errors(model_dir: Path) -> Iterator[None]:
-    import tensorflow as tf
-
     try:
         yield
     except OSError as error:
         raise ExportError(
             f"Could not write to {model_dir}: {error.strerror or error}. Nothing was published. "
-            "Make room or choose another directory."
-        ) from error
-    except (
-        tf.errors.ResourceExhaustedError,
-        tf.errors.PermissionDeniedError,
-        tf.errors.UnknownError,
-    ) as error:
-        raise ExportError(
-            f"Could not write to {model_dir}: {error.message}. Nothing was published. "
             "Make room or choose another directory."
         ) from error
 

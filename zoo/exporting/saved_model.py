@@ -97,4 +97,10 @@ def write_saved_model(servable: Servable, path: Path, form: Form) -> None:
     signature = module.serve.get_concrete_function(**{spec.name: spec.tensor_spec() for spec in servable.inputs})
     # Packed weights need no checkpoint; one would hold them again, unpacked.
     options = tf.saved_model.SaveOptions(experimental_skip_saver=form == "packed")
-    tf.saved_model.save(module, str(path), signatures={SIGNATURE: signature}, options=options)
+    try:
+        tf.saved_model.save(module, str(path), signatures={SIGNATURE: signature}, options=options)
+    except tf.errors.OpError as error:  # a full disk comes as one of several
+        raise ExportError(
+            f"TensorFlow could not write to {path.parent}: {error.message}. Nothing was published. "
+            "Make room or choose another directory."
+        ) from error

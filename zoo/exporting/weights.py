@@ -66,7 +66,7 @@ class PackedWeights(tf.saved_model.experimental.TrackableResource):
 
     def __init__(self, arrays: Sequence[np.ndarray]):
         super().__init__()
-        floats = [np.ascontiguousarray(array) for array in arrays if array.dtype == np.float32]
+        floats = [np.array(array, order="C") for array in arrays if array.dtype == np.float32]
         self._others = [None if array.dtype == np.float32 else array for array in arrays]
         # Two packed models in one process must not share a variable: the name is theirs alone.
         self._shared_name = f"packed_weights_{uuid.uuid4().hex}"

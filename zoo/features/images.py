@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-__all__ = ["ImageScaling"]
+__all__ = ["ImageScaling", "RandomShift"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,3 +44,30 @@ class ImageScaling(AbstractFeature):
         from zoo.layers.scaling import ScaleTensor
 
         return ScaleTensor(self.tensor, 1.0 / self.max_value, name="image_scaling")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomShift(AbstractFeature):
+    """Moves training images at random, [B, H, W, C] of any dtype; answers and evaluation see them as they are.
+
+    Args:
+        pixels: the farthest move in each direction; at least 1.
+        tensor: name of the tensor.
+    """
+
+    pixels: int = 2
+    tensor: str = "image"
+
+    def __post_init__(self) -> None:
+        if self.pixels < 1:
+            raise InvalidValueError("pixels", "at least 1", self.pixels)
+
+    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
+        """Returns itself: nothing is learned."""
+        return self
+
+    def layer(self) -> keras.Layer:
+        """Returns the layer that moves `tensor` in training."""
+        from zoo.layers.augmentation import ShiftImages
+
+        return ShiftImages(self.tensor, self.pixels, name="random_shift")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.training import history
 from zoo.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -19,32 +19,29 @@ __all__ = ["confusion_figure", "examples_figure", "history_figure", "plot_histor
 
 def read_history(run: RunDirectory) -> dict[str, list[float]]:
     """Returns each column of `history.csv`; empty where a run has none."""
-    if not run.history_path.is_file():
-        return {}
-    with run.history_path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+    rows = history.read_history(run.history_path)
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
 
 
 def plot_history(run: RunDirectory) -> Path | None:
     """Writes `plots/history.svg` and returns its path; None where there is no history."""
-    history = read_history(run)
-    if not history:
+    columns = read_history(run)
+    if not columns:
         return None
     path = run.plots / "history.svg"
-    path.write_text(svg_of(history_figure(history)))
+    path.write_text(svg_of(history_figure(columns)))
     return path
 
 
-def history_figure(history: dict[str, list[float]]) -> Figure:
+def history_figure(columns: dict[str, list[float]]) -> Figure:
     """Returns one panel per figure, the training and the validation curve in each."""
-    figures = [name for name in history if not name.startswith("val_") and name not in ("epoch", "learning_rate")]
+    figures = [name for name in columns if not name.startswith("val_") and name not in ("epoch", "learning_rate")]
     figure, axes = _figure(len(figures), width=5.0, height=3.2)
-    epochs = [epoch + 1 for epoch in history["epoch"]]
+    epochs = [epoch + 1 for epoch in columns["epoch"]]
     for axis, name in zip(axes, figures, strict=True):
-        axis.plot(epochs, history[name], label="training")
-        if f"val_{name}" in history:
-            axis.plot(epochs, history[f"val_{name}"], label="validation")
+        axis.plot(epochs, columns[name], label="training")
+        if f"val_{name}" in columns:
+            axis.plot(epochs, columns[f"val_{name}"], label="validation")
         axis.set_xlabel("epoch")
         axis.set_title(name)
         axis.grid(alpha=0.3)

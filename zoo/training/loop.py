@@ -177,9 +177,11 @@ def _reopen(path: Path, experiment: Experiment) -> RunDirectory:
 def _callbacks(experiment: Experiment, run: RunDirectory, validated: bool) -> list[keras.callbacks.Callback]:
     from keras import callbacks
 
+    from zoo.training.history import HistoryLog
+
     chosen: list[Any] = [
         callbacks.BackupAndRestore(run.checkpoints / "backup", delete_checkpoint=False),
-        callbacks.CSVLogger(run.history_path, append=True),
+        HistoryLog(run.history_path),
         callbacks.TensorBoard(str(run.tensorboard), write_graph=False),
     ]
     if validated and experiment.training.early_stopping:
