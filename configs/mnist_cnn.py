@@ -18,5 +18,5 @@ def config() -> Experiment:
         features=(RandomShift(pixels=2), ImageScaling()),
         model=Conv2DNet.preset("dense128", num_classes=10, dropout=0.4),
         task=Classification(),
-        training=Training(epochs=12, batch_size=128, learning_rate=2e-3, schedule="cosine"),
+        training=Training(epochs=10, batch_size=128, learning_rate=2e-3, schedule="cosine"),
     )

@@ -28,7 +28,7 @@ class ShiftImages(keras.layers.Layer):
         pixels = tf.cast(images, tf.int64) if images.dtype.is_integer else tf.cast(images * 1e4, tf.int64)
         weights = tf.range(1, batch + 1, dtype=tf.int64)
         seed = tf.stack([tf.reduce_sum(tf.reduce_sum(pixels, axis=[1, 2, 3]) * weights), 0])
-        moves = tf.random.stateless_uniform([batch, 2, 1], seed, 0, 2 * self.pixels + 1, tf.int32)
+        moves = tf.random.stateless_uniform(tf.stack([batch, 2, 1]), seed, 0, 2 * self.pixels + 1, tf.int32)
         border = [self.pixels, self.pixels]
         padded = tf.pad(images, [[0, 0], border, border, [0, 0]])
         rows = tf.gather(padded, moves[:, 0] + tf.range(height), axis=1, batch_dims=1)

@@ -12,8 +12,8 @@ from zoo.config import Experiment
 from zoo.errors import InvalidValueError
 from zoo.features.base import compose
 from zoo.training import inputs
-from zoo.training.loop import fit, make_optimizer
-from zoo.training.strategy import open_strategy, steps_per_execution
+from zoo.training.loop import compiled, fit
+from zoo.training.strategy import open_strategy
 
 if TYPE_CHECKING:
     import keras
@@ -76,22 +76,11 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> T
 
 def _zoo_epoch(experiment: Experiment) -> Callable[[], Any]:
     """Returns one epoch as `zoo train` runs it."""
-    from zoo.layers.replicas import Replicated
-
     strategy = open_strategy(experiment.training)
     with strategy.scope():
         model = experiment.model.build()
     batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
-    steps = int(batches.cardinality())
-    with strategy.scope():
-        trained = Replicated(model)
-        trained.compile(
-            optimizer=make_optimizer(experiment.training, steps),
-            loss=experiment.task.losses(),
-            metrics=experiment.task.metrics(),
-            steps_per_execution=steps_per_execution(experiment.training.steps_per_execution, steps, strategy),
-            jit_compile=experiment.training.jit_compile,  # pyright: ignore[reportArgumentType]
-        )
+    trained = compiled(model, experiment, int(batches.cardinality()), strategy)
     return lambda: fit(trained, batches, None, epochs=1, title="zoo")
 
 

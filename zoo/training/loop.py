@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-__all__ = ["fit", "make_optimizer", "train"]
+__all__ = ["compiled", "fit", "make_optimizer", "train"]
 
 
 def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) -> RunDirectory:
@@ -55,19 +55,8 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
     if experiment.splits.validation:
         validation = inputs.model_batches(experiment, experiment.splits.validation, list(model.input), training=False)
 
-    from zoo.layers.replicas import Replicated
-
     started = time.monotonic()
-    with strategy.scope():
-        trained = Replicated(model)
-        trained.compile(
-            optimizer=make_optimizer(experiment.training, steps),
-            loss=experiment.task.losses(),
-            metrics=experiment.task.metrics(),
-            steps_per_execution=steps_per_execution(experiment.training.steps_per_execution, steps, strategy),
-            jit_compile=experiment.training.jit_compile,  # pyright: ignore[reportArgumentType]
-        )
-        trained.optimizer.build(trained.trainable_variables)
+    trained = compiled(model, experiment, steps, strategy)
     history = fit(
         trained,
         batches,
@@ -93,6 +82,26 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
     if experiment.splits.validation:
         evaluate(run, experiment.splits.validation, name="validation")
     return run
+
+
+def compiled(
+    model: keras.Model, experiment: Experiment, steps_per_epoch: int, strategy: tf.distribute.Strategy
+) -> keras.Model:
+    """Returns the model as `fit` trains it: compiled, its optimiser built, in the strategy's scope."""
+    from zoo.layers.replicas import Replicated
+
+    training = experiment.training
+    with strategy.scope():
+        trained = Replicated(model)
+        trained.compile(
+            optimizer=make_optimizer(training, steps_per_epoch),
+            loss=experiment.task.losses(),
+            metrics=experiment.task.metrics(),
+            steps_per_execution=steps_per_execution(training.steps_per_execution, steps_per_epoch, strategy),
+            jit_compile=training.jit_compile,  # pyright: ignore[reportArgumentType]
+        )
+        trained.optimizer.build(trained.trainable_variables)
+    return trained
 
 
 def fit(
