@@ -1,6 +1,7 @@
 """Prune and Cluster by themselves: schedules, centroids, proofs, and models that cannot be compressed."""
 
 import os
+from typing import Any
 
 import keras
 import numpy as np
@@ -57,9 +58,9 @@ def test_polynomial_schedule_rises_while_training(seeded):
     model = two_layers()
     seen = []
     transform = Prune(0.75, begin=0.0, end=1.0)
-    attachment = transform.attach(select(model, transform), {}, 20)
+    attachment: Any = transform.attach(select(model, transform), {}, 20)
     trained = Reparametrized(model, [attachment], [attachment])
-    trained.compile("adam", LOSS, jit_compile=False)
+    trained.compile("adam", LOSS, jit_compile=False)  # pyright: ignore[reportArgumentType]
     x, y = data(16)
     for _ in range(20):
         trained.train_on_batch(x, y)
@@ -73,9 +74,9 @@ def test_polynomial_schedule_rises_while_training(seeded):
 def test_masked_weights_keep_their_value_and_get_no_gradient(seeded):
     model = two_layers()
     transform = Prune(0.5, schedule="constant", end=0.0)
-    attachment = transform.attach(select(model, transform), {}, 5)
+    attachment: Any = transform.attach(select(model, transform), {}, 5)
     trained = Reparametrized(model, [attachment], [attachment])
-    trained.compile(keras.optimizers.SGD(0.1), LOSS, jit_compile=False)
+    trained.compile(keras.optimizers.SGD(0.1), LOSS, jit_compile=False)  # pyright: ignore[reportArgumentType]
     before = model.get_layer("first").kernel.numpy()
     for _ in range(5):
         trained.train_on_batch(*data(16))
@@ -135,7 +136,8 @@ def test_nested_shared_and_several_inputs_and_outputs(seeded):
     left, right = inner(a), inner(b)  # shared
     model = keras.Model({"a": a, "b": b}, {"sum": keras.layers.Add()([left, right]), "left": left})
     x, y = data(32)
-    batches = tf.data.Dataset.from_tensor_slices(({"a": x, "b": x[::-1].copy()}, {"sum": y, "left": y})).batch(16)
+    batches: Any = tf.data.Dataset
+    batches = batches.from_tensor_slices(({"a": x, "b": x[::-1].copy()}, {"sum": y, "left": y})).batch(16)
     small = compress(model, batches, [Prune(0.5), Cluster(3)], loss={"sum": LOSS, "left": LOSS}, epochs=2)
     for weight in small.trainable_variables:
         if weight.name == "kernel":
@@ -185,7 +187,7 @@ def test_data_that_cannot_train(batches, message):
 
 
 def test_data_of_unknown_length_is_counted(seeded):
-    batches = tf.data.Dataset.from_tensors(data(8)).repeat(3).filter(lambda x, y: True)
+    batches = tf.data.Dataset.from_tensors(data(8)).repeat(3).filter(lambda *_: True)
     small = compress(two_layers(), batches, [Prune(0.5)], loss=LOSS, epochs=1)
     assert (small.get_layer("first").kernel.numpy() == 0).mean() >= 0.5
 

@@ -1,5 +1,7 @@
 """Configurations: overrides by annotation, errors that name the field, files found by name and by path."""
 
+from typing import Any
+
 import descriptors
 import pytest
 
@@ -54,7 +56,7 @@ def test_wrong_override_says_what_is_wrong(override, message):
 
 
 def test_recipe_takes_overrides_too():
-    recipe = apply_overrides(pruned_clustered(), ["transforms.0.sparsity=0.9", "epochs=5"])
+    recipe: Any = apply_overrides(pruned_clustered(), ["transforms.0.sparsity=0.9", "epochs=5"])
     assert recipe.transforms[0].sparsity == 0.9
     assert recipe.epochs == 5
 

@@ -100,7 +100,7 @@ def test_two_replicas_train_as_one(descriptor):
                 keras.optimizers.SGD(0.1),
                 loss=experiment.task.losses(),
                 metrics=experiment.task.metrics(),
-                jit_compile=False,
+                jit_compile=False,  # pyright: ignore[reportArgumentType]
             )
         fit(trained, batches, batches, epochs=1, title="tiny")
         weights.append(model.get_weights())

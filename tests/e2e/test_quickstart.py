@@ -1,5 +1,7 @@
 """The straight line, for real: `zoo quickstart` as a process, its models served again, the published stub asking."""
 
+# Generated messages have no stubs.
+# pyright: reportAttributeAccessIssue=false
 import json
 import subprocess
 import sys

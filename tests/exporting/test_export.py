@@ -1,5 +1,7 @@
 """Export: one step or nothing, versions never overwritten, weights bit for bit, models.config, manifest, refusals."""
 
+# Generated messages have no stubs.
+# pyright: reportAttributeAccessIssue=false
 import hashlib
 import json
 import subprocess
