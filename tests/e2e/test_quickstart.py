@@ -73,8 +73,9 @@ def test_published_stub_gets_the_same_answers_from_both_versions(finished):
             request.model_spec.version.value = version
             request.inputs["image"].CopyFrom(tf.make_tensor_proto(images))
             outputs = stub.Predict(request, timeout=30).outputs
-            answers = np.load(folder / f"digits_{version}_answers.npz")
-            np.testing.assert_allclose(tf.make_ndarray(outputs["probabilities"]), answers["probabilities"], atol=1e-6)
+            with np.load(folder / f"digits_{version}_answers.npz") as answers:
+                probabilities = answers["probabilities"]
+            np.testing.assert_allclose(tf.make_ndarray(outputs["probabilities"]), probabilities, atol=1e-6)
             labels = [label.decode() for label in tf.make_ndarray(outputs["label"])]
             assert labels == [str(index) for index in tf.make_ndarray(outputs["class_id"])]
         # what would end a stock server's process: a wrong rank into a convolution

@@ -130,8 +130,8 @@ def _asked(folder: Path, address: str, model: str, run_dir: Path, evaluation: Ev
     _serving_step("predict", *common, "--input", f"image={sent}", "--output", str(got), "--json")
     seconds = str(_BENCH_SECONDS)
     speed = _serving_step("bench", *common, "--input", f"image={one}", "--clients", "1", "--seconds", seconds, "--json")
-    answers = np.load(got)
-    served = answers["probabilities"] if "probabilities" in answers else _softmax(answers["logits"])
+    with np.load(got) as answers:
+        served = answers["probabilities"] if "probabilities" in answers else _softmax(answers["logits"])
     difference = float(np.abs(served - expected).max())
     if difference > _TOLERANCE or not np.array_equal(served.argmax(-1), expected.argmax(-1)):
         raise ZooError(f"{model} answers differently over gRPC than in this process: by up to {difference:.2g}.")

@@ -130,8 +130,11 @@ def fit(
                     "Lower training.learning_rate, or look for NaN and labels out of range in the data."
                 )
 
+    steps = int(batches.cardinality())
     history = model.fit(
-        batches,
+        # One endless iterator for all epochs: under a strategy, Keras needs 0.1 to 0.3 s to make a new one.
+        batches.repeat(),
+        steps_per_epoch=steps,
         validation_data=validation,
         epochs=epochs,
         shuffle=False,  # the dataset shuffles itself; Keras warns otherwise
@@ -186,10 +189,11 @@ def _reopen(path: Path, experiment: Experiment) -> RunDirectory:
 def _callbacks(experiment: Experiment, run: RunDirectory, validated: bool) -> list[keras.callbacks.Callback]:
     from keras import callbacks
 
+    from zoo.training.backup import Backup
     from zoo.training.history import HistoryLog
 
     chosen: list[Any] = [
-        callbacks.BackupAndRestore(run.checkpoints / "backup", delete_checkpoint=False),
+        Backup(run.checkpoints / "backup"),
         HistoryLog(run.history_path),
         callbacks.TensorBoard(str(run.tensorboard), write_graph=False),
     ]

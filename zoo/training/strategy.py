@@ -69,9 +69,11 @@ def strategy_of(model: keras.Model) -> tf.distribute.Strategy:
 
 
 def steps_per_execution(wanted: int, steps_per_epoch: int, strategy: tf.distribute.Strategy) -> int:
-    """Returns how many steps may run between two returns to Python.
+    """Returns how many steps may run between two returns to Python: at most `wanted`, and a whole number of times.
 
     One where there are several replicas: with more, Keras 3.15 builds a graph that TensorFlow 2.21 refuses ("You must
     feed a value for placeholder tensor"), whatever the model.
     """
-    return 1 if strategy.num_replicas_in_sync > 1 else max(1, min(wanted, steps_per_epoch))
+    if strategy.num_replicas_in_sync > 1:
+        return 1
+    return next(steps for steps in range(min(wanted, steps_per_epoch), 0, -1) if steps_per_epoch % steps == 0)
