@@ -1,15 +1,17 @@
-"""Training throughput beside the plainest Keras script of the same model, both in one process and in turns."""
+"""Training throughput beside the plainest Keras script of the same model, in turns."""
 
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.config import Experiment
-from zoo.errors import InvalidValueError
+from zoo.config import Experiment, from_json, to_json
+from zoo.errors import InvalidValueError, TrainingError
 from zoo.features.base import compose
 from zoo.training import inputs
 from zoo.training.loop import compiled, fit
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Throughput", "measure_training"]
+
+Side = Literal["zoo", "keras"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,25 +45,28 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> T
     """Times one epoch over `examples` examples, in turns: first the one, then the other, `rounds` times.
 
     The plain script is `model.fit(x, y, batch_size=...)` on arrays in memory, features already applied, compiled with
-    Keras's defaults, without a strategy. Each side trains one epoch before the clock starts. The ratio is the median
-    over rounds, since a machine's speed changes from one to the next.
+    Keras's defaults, without a strategy. Each side is a process of its own, since a process's memory and threads are
+    set for all in it; only one works at a time, and each trains one epoch before the clock starts. The ratio is the
+    median over rounds, since a machine's speed changes from one to the next.
 
     Args:
         experiment: gives data, features, model, task and training.
         examples: of the training split; rounded down to whole batches.
         rounds: at least 1.
+
+    Raises:
+        TrainingError: a process ended.
     """
     if rounds < 1:
         raise InvalidValueError("rounds", "at least 1", rounds)
     batch_size = experiment.training.batch_size
     examples = max(1, examples // batch_size) * batch_size
     splits = dataclasses.replace(experiment.splits, train=f"train[:{examples}]", validation=None)
-    experiment = dataclasses.replace(experiment, splits=splits)
-    experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
-    ours, theirs = _zoo_epoch(experiment), _keras_epoch(experiment)
-    ours()
-    theirs()
-    pairs = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds)]
+    document = to_json(dataclasses.replace(experiment, splits=splits))
+    with _Worker(document, "zoo") as ours, _Worker(document, "keras") as theirs:
+        ours.epoch()
+        theirs.epoch()
+        pairs = [(ours.epoch(), theirs.epoch()) for _ in range(rounds)]
     ratios = [keras_s / zoo_s for zoo_s, keras_s in pairs]
     return Throughput(
         config=experiment.name,
@@ -72,6 +79,51 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> T
         ratio_min=round(min(ratios), 3),
         ratio_max=round(max(ratios), 3),
     )
+
+
+class _Worker:
+    """A process that trains one epoch each time it is asked."""
+
+    def __init__(self, document: Mapping[str, Any], side: Side):
+        context = multiprocessing.get_context("spawn")
+        self._side = side
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, document, side), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def __enter__(self) -> _Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()  # which ends its loop
+        self._process.join(10)
+        self._process.kill()
+        self._process.join()
+
+    def epoch(self) -> float:
+        """Returns the seconds that an epoch took."""
+        try:
+            self._connection.send("epoch")
+            return self._connection.recv()
+        except (EOFError, BrokenPipeError):
+            raise TrainingError(
+                f"The process that trains the {self._side} side ended; its messages stand above."
+            ) from None
+
+
+def _work(connection: Connection, document: Mapping[str, Any], side: Side) -> None:
+    experiment = from_json(document)
+    experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
+    epoch = {"zoo": _zoo_epoch, "keras": _keras_epoch}[side](experiment)
+    while True:
+        try:
+            connection.recv()
+        except EOFError:
+            return
+        start = time.perf_counter()
+        epoch()
+        connection.send(time.perf_counter() - start)
 
 
 def _zoo_epoch(experiment: Experiment) -> Callable[[], Any]:
@@ -103,9 +155,3 @@ def _arrays(experiment: Experiment, model: keras.Model) -> tuple[dict[str, np.nd
     tensors = {**{name: np.asarray(tensor) for name, tensor in featured.items()}, **targets}
     x, y = experiment.task.split(tensors)
     return {name: x[name] for name in model.input}, y
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

@@ -120,7 +120,10 @@ def fit(
     """
     import keras
 
+    from zoo.training.memory import keep_freed_memory
     from zoo.training.progress import Progress
+
+    keep_freed_memory()
 
     class StopOnNaN(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
