@@ -1,6 +1,8 @@
 """MNIST by two convolutions and a dense layer.
 
 zoo data fetch mnist && zoo train mnist_cnn --run-dir runs/mnist_cnn && zoo evaluate runs/mnist_cnn
+
+Test accuracy 99.48% (99.47 to 99.49) (seeds 0, 1), 264 s a training; 2 cores, 2026-11-22.
 """
 
 from zoo.config import Experiment, Splits, Training

@@ -2,6 +2,8 @@
 
 zoo data fetch japanese_vowels && zoo train vowels_conv1d --run-dir runs/vowels_conv1d
     zoo evaluate runs/vowels_conv1d
+
+Test accuracy 97.93% (97.57 to 98.38, seeds 0, 1, 2), about 15 s a training; 2 cores, 2026-11-22.
 """
 
 from zoo.config import Experiment, Splits, Training

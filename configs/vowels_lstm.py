@@ -1,6 +1,8 @@
 """Japanese vowels, nine speakers, by stacked LSTM layers.
 
 zoo data fetch japanese_vowels && zoo train vowels_lstm --run-dir runs/vowels_lstm && zoo evaluate runs/vowels_lstm
+
+Test accuracy 98.11% (seed 0 only), under 170 s beside other work; 2 cores, 2026-11-22.
 """
 
 from zoo.config import Experiment, Splits, Training
