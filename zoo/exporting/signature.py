@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from zoo.data.base import DataInfo
+from zoo.data.pipeline import mask_name
 from zoo.errors import ExportError
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ def specs_of_data(info: DataInfo, targets: Sequence[str]) -> list[InputSpec]:
     varying = [name for name, tensor in inputs.items() if tensor.shape and tensor.shape[0] is None]
     specs = [InputSpec(name, (None, *tensor.shape), tensor.dtype) for name, tensor in inputs.items()]
     for name in varying:
-        mask = "padding_mask" if len(varying) == 1 else f"{name}_padding_mask"
-        specs.append(InputSpec(mask, (None, None), "bool"))
+        specs.append(InputSpec(mask_name(name, varying), (None, None), "bool"))
     return specs
 
 
