@@ -92,8 +92,12 @@ class Conv2DNet(AbstractModel):
         x: Any = image
         for stage, filters in enumerate(self.filters, start=1):
             for index in range(1, self.convs_per_stage + 1):
-                x = self._convolution(x, filters, name=f"stage{stage}_conv{index}")
-            x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)  # [B, h / 2, w / 2, C]
+                name = f"stage{stage}_conv{index}"
+                x = self._convolution(x, filters, name=name)
+                if index == self.convs_per_stage:
+                    # Before the ReLU, which then has a quarter to do: both keep order, so the answer is the same.
+                    x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)  # [B, h / 2, w / 2, C]
+                x = layers.ReLU(name=f"{name}_relu")(x)
         if self.pooling == "average":
             x = layers.GlobalAveragePooling2D(name="average")(x)  # [B, C]
         else:
@@ -110,4 +114,4 @@ class Conv2DNet(AbstractModel):
         x = layers.Conv2D(filters, self.kernel_size, padding=self.padding, use_bias=not self.batch_norm, name=name)(x)
         if self.batch_norm:
             x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
-        return layers.ReLU(name=f"{name}_relu")(x)
+        return x

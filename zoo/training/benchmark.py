@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +29,10 @@ Side = Literal["zoo", "keras"]
 
 @dataclasses.dataclass(frozen=True)
 class Throughput:
-    """Examples a second of the zoo's loop and of the plain script, and their ratio round by round."""
+    """Examples a second of the zoo's loop and of the plain script, and their ratio round by round.
+
+    The first epoch of each side, in which graphs are traced and compiled, stands for itself.
+    """
 
     config: str
     batch_size: int
@@ -39,15 +43,18 @@ class Throughput:
     ratio: float
     ratio_min: float
     ratio_max: float
+    zoo_first_epoch_s: float
+    keras_first_epoch_s: float
 
 
 def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> Throughput:
-    """Times one epoch over `examples` examples, in turns: first the one, then the other, `rounds` times.
+    """Times epochs over `examples` examples, in turns: first the one side's, then the other's, `rounds` times.
 
     The plain script is `model.fit(x, y, batch_size=...)` on arrays in memory, features already applied, compiled with
-    Keras's defaults, without a strategy. Each side is a process of its own, since a process's memory and threads are
-    set for all in it; only one works at a time, and each trains one epoch before the clock starts. The ratio is the
-    median over rounds, since a machine's speed changes from one to the next.
+    Keras's defaults, without a strategy. Each side is one call of `fit` in a process of its own, since a process's
+    memory and threads are set for all in it; it waits for its turn before each epoch, and its first epoch, in which
+    graphs are traced and compiled, is not counted. The ratio is the median over rounds, since a machine's speed changes
+    from one to the next.
 
     Args:
         experiment: gives data, features, model, task and training.
@@ -63,9 +70,8 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> T
     examples = max(1, examples // batch_size) * batch_size
     splits = dataclasses.replace(experiment.splits, train=f"train[:{examples}]", validation=None)
     document = to_json(dataclasses.replace(experiment, splits=splits))
-    with _Worker(document, "zoo") as ours, _Worker(document, "keras") as theirs:
-        ours.epoch()
-        theirs.epoch()
+    with _Worker(document, "zoo", rounds + 1) as ours, _Worker(document, "keras", rounds + 1) as theirs:
+        first = ours.epoch(), theirs.epoch()
         pairs = [(ours.epoch(), theirs.epoch()) for _ in range(rounds)]
     ratios = [keras_s / zoo_s for zoo_s, keras_s in pairs]
     return Throughput(
@@ -78,17 +84,19 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> T
         ratio=round(statistics.median(ratios), 3),
         ratio_min=round(min(ratios), 3),
         ratio_max=round(max(ratios), 3),
+        zoo_first_epoch_s=round(first[0], 1),
+        keras_first_epoch_s=round(first[1], 1),
     )
 
 
 class _Worker:
-    """A process that trains one epoch each time it is asked."""
+    """A process in one call of `fit`, which trains the next epoch each time it is asked."""
 
-    def __init__(self, document: Mapping[str, Any], side: Side):
+    def __init__(self, document: Mapping[str, Any], side: Side, epochs: int):
         context = multiprocessing.get_context("spawn")
         self._side = side
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, document, side), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, document, side, epochs), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -96,7 +104,7 @@ class _Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()  # which ends its loop
+        self._connection.close()  # which ends its wait
         self._process.join(10)
         self._process.kill()
         self._process.join()
@@ -112,36 +120,51 @@ class _Worker:
             ) from None
 
 
-def _work(connection: Connection, document: Mapping[str, Any], side: Side) -> None:
+def _work(connection: Connection, document: Mapping[str, Any], side: Side, epochs: int) -> None:
     experiment = from_json(document)
     experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
-    epoch = {"zoo": _zoo_epoch, "keras": _keras_epoch}[side](experiment)
-    while True:
-        try:
+    with contextlib.suppress(EOFError):
+        {"zoo": _fit_zoo, "keras": _fit_keras}[side](experiment, epochs, _turns(connection))
+
+
+def _turns(connection: Connection) -> keras.callbacks.Callback:
+    """Returns what makes each epoch wait to be asked for, and answers with its seconds."""
+    import keras
+
+    class Turns(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
             connection.recv()
-        except EOFError:
-            return
-        start = time.perf_counter()
-        epoch()
-        connection.send(time.perf_counter() - start)
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            connection.send(time.perf_counter() - self.start)
+
+    return Turns()
 
 
-def _zoo_epoch(experiment: Experiment) -> Callable[[], Any]:
-    """Returns one epoch as `zoo train` runs it."""
+def _fit_zoo(experiment: Experiment, epochs: int, turns: keras.callbacks.Callback) -> None:
+    """Trains as `zoo train` does."""
     strategy = open_strategy(experiment.training)
     with strategy.scope():
         model = experiment.model.build()
     batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
     trained = compiled(model, experiment, int(batches.cardinality()), strategy)
-    return lambda: fit(trained, batches, None, epochs=1, title="zoo")
+    fit(trained, batches, None, epochs=epochs, title="zoo", callbacks=[turns])
 
 
-def _keras_epoch(experiment: Experiment) -> Callable[[], Any]:
-    """Returns one epoch of `model.fit(x, y, batch_size=...)`."""
+def _fit_keras(experiment: Experiment, epochs: int, turns: keras.callbacks.Callback) -> None:
+    """Trains by `model.fit(x, y, batch_size=...)`."""
     model = experiment.model.build()
     x, y = _arrays(experiment, model)
     model.compile(optimizer="adam", loss=experiment.task.losses(), metrics=experiment.task.metrics())
-    return lambda: model.fit(x, y, batch_size=experiment.training.batch_size, verbose=0)  # type: ignore[arg-type]
+    model.fit(
+        x,
+        y,  # type: ignore[arg-type]
+        batch_size=experiment.training.batch_size,
+        epochs=epochs,
+        verbose=0,  # type: ignore[arg-type]
+        callbacks=[turns],
+    )
 
 
 def _arrays(experiment: Experiment, model: keras.Model) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -88,11 +88,12 @@ def compiled(
     model: keras.Model, experiment: Experiment, steps_per_epoch: int, strategy: tf.distribute.Strategy
 ) -> keras.Model:
     """Returns the model as `fit` trains it: compiled, its optimiser built, in the strategy's scope."""
+    from zoo.layers.pooling import with_cheap_gradients
     from zoo.layers.replicas import Replicated
 
     training = experiment.training
     with strategy.scope():
-        trained = Replicated(model)
+        trained = Replicated(with_cheap_gradients(model))
         trained.compile(
             optimizer=make_optimizer(training, steps_per_epoch),
             loss=experiment.task.losses(),
