@@ -2,7 +2,7 @@
 
 zoo data fetch japanese_vowels && zoo train vowels_lstm --run-dir runs/vowels_lstm && zoo evaluate runs/vowels_lstm
 
-Test accuracy 98.11% (seed 0 only), under 170 s beside other work; 2 cores, 2026-11-22.
+Test accuracy 98.02% (97.57 to 98.38, seeds 0, 1, 2), 57 s a training; 2 cores, 2026-11-22.
 """
 
 from zoo.config import Experiment, Splits, Training
