@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -258,3 +259,39 @@ def test_model_with_a_nan_is_not_published(tmp_path):
 def test_examples_must_go_by_the_inputs_names(tmp_path):
     with pytest.raises(ExportError, match="must hold `image`. Received: `picture`"):
         zoo.export(classifier(), tmp_path, name="m", examples={"picture": np.zeros((1, 6, 6, 1))})
+
+
+def test_exports_into_one_root_at_a_time_keep_each_others_entry(tmp_path):
+    (tmp_path / "models.config").write_text("# mine\n")
+    inside, go_on = threading.Event(), threading.Event()
+
+    def first():
+        with models_config.adding_model(tmp_path, "a", None):
+            inside.set()
+            go_on.wait(10)
+
+    def second():
+        with models_config.adding_model(tmp_path, "b", None):
+            pass
+
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    threads[1].join(0.3)
+    assert threads[1].is_alive()
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    text = (tmp_path / "models.config").read_text()
+    assert 'name: "a"' in text
+    assert 'name: "b"' in text
+    with models_config.adding_model(tmp_path, "a", None):
+        pass
+    assert (tmp_path / "models.config").read_text() == text
+
+
+def test_a_version_that_does_not_appear_leaves_models_config_alone(tmp_path):
+    with pytest.raises(ValueError, match="rename"), models_config.adding_model(tmp_path, "a", None):
+        raise ValueError("rename")
+    assert list(tmp_path.iterdir()) == []

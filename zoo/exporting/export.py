@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -119,7 +117,7 @@ def _publish(
     about: Mapping[str, Any],
 ) -> Published:
     from zoo.exporting.manifest import write_manifest
-    from zoo.exporting.models_config import FILE, with_model
+    from zoo.exporting.models_config import adding_model, with_model
     from zoo.exporting.publish import check_name, publish
     from zoo.exporting.saved_model import SIGNATURE, write_saved_model
     from zoo.exporting.verify import random_examples, verify
@@ -128,7 +126,7 @@ def _publish(
     if form not in _FORMS:
         raise InvalidValueError("form", f"one of {', '.join(_FORMS)}", form)
     check_name(name)
-    config = with_model(root, name, serving_root)
+    with_model(root, name, serving_root)  # a file that cannot be extended is refused before the work
     tried = _checked_examples(servable, examples) if examples is not None else random_examples(servable.inputs)
     manifest: dict[str, Any] = {}
 
@@ -144,10 +142,8 @@ def _publish(
             **about,
         }
         manifest.update(write_manifest(directory, {**described, "measured": measured}))
-        _write_beside(root / FILE, config)
 
-    path = publish(root / name, version, write)
-    os.replace(_beside(root / FILE), root / FILE)
+    path = publish(root / name, version, write, around_rename=lambda: adding_model(root, name, serving_root))
     return Published(path, int(path.name), manifest)
 
 
@@ -186,14 +182,3 @@ def _checked_examples(servable: Servable, examples: Mapping[str, np.ndarray]) ->
 
 def _num_weights(servable: Servable) -> int:
     return sum(weight.value.shape.num_elements() or 0 for weight in servable.model.weights)
-
-
-_TOKEN = uuid.uuid4().hex[:12]
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp-{_TOKEN}")
-
-
-def _write_beside(path: Path, text: str) -> None:
-    _beside(path).write_text(text)

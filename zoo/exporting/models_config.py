@@ -4,13 +4,55 @@
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from zoo.errors import ExportError
 
-__all__ = ["FILE", "with_model"]
+__all__ = ["FILE", "adding_model", "with_model"]
 
 FILE = "models.config"
+
+
+@contextlib.contextmanager
+def adding_model(root: Path, name: str, serving_root: str | None) -> Iterator[None]:
+    """Writes the entry for `name` where the body succeeds, and leaves the file as it was where it fails.
+
+    The new text is on the disk before the body begins, so that a full disk is met before anything is published. Another
+    export into the same root waits meanwhile: none loses the other's entry.
+
+    Raises:
+        ExportError: as `with_model`.
+    """
+    with _locked(root):
+        text, path = with_model(root, name, serving_root), root / FILE
+        if path.is_file() and path.read_text() == text:
+            yield
+            return
+        beside = root / f".{FILE}.tmp-{uuid.uuid4().hex[:12]}"
+        try:
+            with beside.open("w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            yield
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # which ends the lock
 
 
 def with_model(root: Path, name: str, serving_root: str | None) -> str:
@@ -43,8 +85,9 @@ def with_model(root: Path, name: str, serving_root: str | None) -> str:
                 f"{path} has a custom_model_config, to which no model can be added. Nothing was published."
             )
     models = config.model_config_list.config
-    if all(model.name != name for model in models):
-        base = f"{serving_root.rstrip('/')}/{name}" if serving_root else str((root / name).resolve())
-        model = models.add(name=name, base_path=base, model_platform="tensorflow")
-        model.model_version_policy.all.SetInParent()
+    if any(model.name == name for model in models):
+        return path.read_text()
+    base = f"{serving_root.rstrip('/')}/{name}" if serving_root else str((root / name).resolve())
+    model = models.add(name=name, base_path=base, model_platform="tensorflow")
+    model.model_version_policy.all.SetInParent()
     return text_format.MessageToString(config)

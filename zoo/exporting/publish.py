@@ -31,7 +31,13 @@ def published_versions(model_dir: Path) -> list[int]:
     return sorted(int(path.name) for path in model_dir.iterdir() if path.name.isdigit() and path.is_dir())
 
 
-def publish(model_dir: Path, version: int | None, write: Callable[[Path, int], None]) -> Path:
+def publish(
+    model_dir: Path,
+    version: int | None,
+    write: Callable[[Path, int], None],
+    *,
+    around_rename: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+) -> Path:
     """Lets `write` fill a temporary directory, then makes it a version in one step.
 
     The temporary name begins with a dot, which no server reads. Files and directories reach the disk before the
@@ -41,6 +47,7 @@ def publish(model_dir: Path, version: int | None, write: Callable[[Path, int], N
         model_dir: `<root>/<name>`, made where it is missing.
         version: the number, or None for the next free one.
         write: gets the temporary directory and the version that it is going to be.
+        around_rename: what has to happen together with the appearance of the version, or not at all.
 
     Returns:
         The version directory.
@@ -61,7 +68,8 @@ def publish(model_dir: Path, version: int | None, write: Callable[[Path, int], N
             temporary.mkdir()
             write(temporary, number)
             _sync_tree(temporary)
-            target = _rename(temporary, model_dir, number, fixed=version is not None)
+            with around_rename():
+                target = _rename(temporary, model_dir, number, fixed=version is not None)
             _sync(model_dir)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
