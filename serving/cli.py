@@ -11,6 +11,7 @@ import traceback
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from serving import __version__
 from serving.errors import ServingError, UsageError
@@ -53,6 +54,13 @@ def serving(debug: bool) -> None:
     "--inter-op", type=click.IntRange(min=0), default=1, help="TensorFlow threads between operations; 0: all."
 )
 @click.option("--versions", type=click.Choice(["all", "latest"]), default="all", help="Without ROOT/models.config.")
+@click.option(
+    "--max-batch-size", type=click.IntRange(min=1), default=65_536, help="Most rows in a request; more are refused."
+)
+@click.option(
+    "--max-message-bytes", type=click.IntRange(1, 2**31 - 1), default=256 << 20,
+    help="Largest request, and largest array made of one.",
+)  # fmt: skip
 @as_json_option
 @debug_option
 def serve(
@@ -68,6 +76,13 @@ def serve(
     from serving import process
     from serving.options import ServerOptions
 
+    given = click.get_current_context().get_parameter_source("versions")
+    if given is ParameterSource.COMMANDLINE and (root / "models.config").is_file():
+        click.echo(
+            f"serving: warning: `--versions {options['versions']}` has no effect, for {root / 'models.config'} says "
+            f"which versions to serve. Change its `model_version_policy`, or move the file away.",
+            err=True,
+        )
     settings = process.ProcessOptions(grace_s=grace_s, intra_op=intra_op, inter_op=inter_op, as_json=as_json)
     sys.exit(process.run(root, ServerOptions(**options), settings))
 
@@ -91,9 +106,11 @@ def predict(address: str, name: str, output: pathlib.Path | None, as_json: bool,
     """
     from serving import input_files
 
-    version, outputs = _predict(address, name, **options)
-    if output is not None:
-        input_files.write_outputs(output, outputs)
+    with input_files.writable(output):
+        version, outputs = _predict(address, name, **options)
+        widened = [] if output is None else input_files.write_outputs(output, outputs)
+    if widened:
+        click.echo(f"serving: written as float32, for numpy has no bfloat16: {', '.join(widened)}", err=True)
     if as_json:
         described = {key: {"dtype": _dtype_name(array), "shape": list(array.shape)} for key, array in outputs.items()}
         if output is None:
@@ -212,7 +229,18 @@ def bench(address: str, name: str, as_json: bool, debug: bool, **options: Any) -
     report = run_bench(address, name, **options)
     if as_json:
         _print_json(report)
-        return
+    else:
+        _show_bench(name, report)
+    for row in report["results"]:
+        failed = sum(row["errors"].values())
+        if failed > row["requests"]:
+            raise ServingError(
+                f"{failed} of {failed + row['requests']} requests of {row['clients']} client(s) failed: "
+                f"{row['errors']}. `serving status {address} {name}` shows the state of the model."
+            )
+
+
+def _show_bench(name: str, report: dict[str, Any]) -> None:
     click.echo(f"{name}, version {report['version']}, batch {report['batch_size']}, {report['seconds']} s each")
     click.echo("clients  requests/s  p50 ms  p90 ms  p99 ms  errors")
     for row in report["results"]:
@@ -233,7 +261,7 @@ def _dtype_name(array: Any) -> str:
 
 
 def _print_json(document: Any) -> None:
-    click.echo(json.dumps(document))
+    click.echo(json.dumps(document, allow_nan=False))
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -26,6 +26,9 @@ _MODEL = "/tensorflow.serving.ModelService"
 _STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
+Signatures = Mapping[str, Signature]
+ModelKey = tuple[str, int | None, str | None]  # name, version, label
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ModelMetadata:
@@ -51,7 +54,9 @@ class Client:
 
     Inputs given as numpy arrays of the signature's dtype are sent as they are. Anything else (a list, a float64 array)
     is converted to the signature's dtype when that loses nothing, for which the signature is asked for once per model
-    and version; otherwise `InvalidInputError` is raised and nothing is sent. See `serving.casting`.
+    and version; otherwise `InvalidInputError` is raised and nothing is sent. See `serving.casting`. After a refusal that
+    a newer version with another signature may explain, the signature is asked for again, and if it changed, so is the
+    model, once.
 
     Args:
         address: "host:port".
@@ -70,8 +75,12 @@ class Client:
 
     def __init__(self, address: str, *, max_message_bytes: int = 256 << 20):
         host, _, port = address.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise UsageError(f"`address` must be HOST:PORT with a port from 1 to 65535. Received: {address!r}.")
+        bare_ipv6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
+        if not host or bare_ipv6 or not port.isdigit() or not 0 < int(port) < 65536:
+            raise UsageError(
+                f"`address` must be HOST:PORT with a port from 1 to 65535, and an IPv6 HOST in brackets. "
+                f"Received: {address!r}."
+            )
         self.address = address
         options = [
             ("grpc.max_receive_message_length", max_message_bytes),
@@ -83,7 +92,7 @@ class Client:
             _PREDICTION, "GetModelMetadata", wire.GetModelMetadataRequest, wire.GetModelMetadataResponse
         )
         self._status = self._method(_MODEL, "GetModelStatus", wire.GetModelStatusRequest, wire.GetModelStatusResponse)
-        self._signatures: dict[tuple[str, int | None, str | None], Mapping[str, Signature]] = {}
+        self._signatures: dict[ModelKey, Signatures] = {}
 
     def __enter__(self) -> Client:
         return self
@@ -133,14 +142,28 @@ class Client:
         _fill_spec(request.model_spec, name, version, label)
         if signature:
             request.model_spec.signature_name = signature
-        specs = self._input_specs(name, version, label, signature or DEFAULT_SIGNATURE, timeout_s)
+        key = (name, version, label)
+        cached = self._signatures.get(key)
+        signatures = cached if cached is not None else self._ask_signatures(key, deadline)
+        try:
+            return self._send(request, signatures, given, deadline)
+        except InvalidInputError:
+            if cached is None:
+                raise
+            fresh = self._ask_signatures_again(key, deadline)
+            if fresh is None or fresh == cached:
+                raise
+        return self._send(request, fresh, given, deadline)
+
+    def _send(
+        self, request: Any, signatures: Signatures, given: Mapping[str, ArrayLike], deadline: float
+    ) -> dict[str, np.ndarray]:
+        signature = signatures.get(request.model_spec.signature_name or DEFAULT_SIGNATURE)
+        specs = signature.inputs if signature else {}
+        request.inputs.clear()
         for key, value in given.items():
             _encode(key, cast_input(specs[key], value) if key in specs else np.asarray(value), request.inputs[key])
-        try:
-            response = self._call(self._predict, request, max(deadline - time.monotonic(), 0.0))
-        except InvalidInputError:
-            self._signatures.clear()  # perhaps a new version takes other dtypes; the next call asks again
-            raise
+        response = self._call(self._predict, request, max(deadline - time.monotonic(), 0.0))
         return {key: _decode(key, proto) for key, proto in response.outputs.items()}
 
     def metadata(
@@ -209,20 +232,24 @@ class Client:
             hint = ""
         return error_for(code, details, hint)
 
-    def _input_specs(
-        self, name: str, version: int | None, label: str | None, signature: str, timeout_s: float
-    ) -> Mapping[str, TensorSpec]:
-        """The inputs of a signature, asked for once; none where the server has no metadata or no such signature."""
-        key = (name, version, label)
-        signatures = self._signatures.get(key)
-        if signatures is None:
-            try:
-                found = self.metadata(name, version=version, label=label, timeout_s=timeout_s)
-                signatures = found.signatures
-            except UnsupportedError:
-                signatures = {}
-            self._signatures[key] = signatures
-        return signatures[signature].inputs if signature in signatures else {}
+    def _ask_signatures(self, key: ModelKey, deadline: float) -> Signatures:
+        """The signatures of a model, kept; none where the server has no metadata."""
+        name, version, label = key
+        try:
+            timeout_s = max(deadline - time.monotonic(), 0.0)
+            signatures = self.metadata(name, version=version, label=label, timeout_s=timeout_s).signatures
+        except UnsupportedError:
+            signatures = {}
+        self._signatures[key] = signatures
+        return signatures
+
+    def _ask_signatures_again(self, key: ModelKey, deadline: float) -> Signatures | None:
+        """The signatures as they are now; None where the server does not tell."""
+        self._signatures.pop(key, None)
+        try:
+            return self._ask_signatures(key, deadline)
+        except RequestError:
+            return None
 
 
 def _fill_spec(spec: Any, name: str, version: int | None, label: str | None) -> None:

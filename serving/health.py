@@ -16,7 +16,7 @@ SERVICE_NAME = health.SERVICE_NAME
 
 
 class DrainableHealth(health.HealthServicer):
-    """The standard servicer, and an end for its `Watch` streams.
+    """The standard servicer, not healthy before `set` says so, and an end for its `Watch` streams.
 
     A stream lives until its client goes, and a stopping gRPC server waits for streams: one watching load balancer would
     use up the whole grace period.
@@ -24,6 +24,7 @@ class DrainableHealth(health.HealthServicer):
 
     def __init__(self):
         super().__init__(experimental_non_blocking=True)
+        self.set("", NOT_SERVING)
         self._streams: set[Callable[[Any], None]] = set()
 
     def Watch(  # noqa: N802

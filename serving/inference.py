@@ -9,9 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from serving.abstract_predictor import AbstractPredictor
 from serving.codec import encode_values
 from serving.errors import ModelLoadError, PreconditionError, RequestError
-from serving.predictor import AbstractPredictor
+from serving.options import Limits
+from serving.predictor import is_passing
 from serving.published import PredictionLog, PredictResponse
 from serving.signature import decode_inputs, select_outputs
 
@@ -27,7 +29,7 @@ def predict(
     request: Any,
     response: Any,
     *,
-    max_bytes: int,
+    limits: Limits,
 ) -> str:
     """Answer `request` into an empty `response`, except for its model_spec.
 
@@ -35,7 +37,7 @@ def predict(
         predictor: the version.
         request: checked against the signature before the engine is called.
         response: receives the outputs.
-        max_bytes: largest array built for one input.
+        limits: how large a request may be.
 
     Returns:
         The name of the signature that was called.
@@ -48,14 +50,14 @@ def predict(
     if signature is None:
         raise PreconditionError(f'Serving signature key "{key}" not found.')
     names = select_outputs(signature, request.output_filter)
-    arrays = decode_inputs(signature, request.inputs, max_bytes=max_bytes)
+    arrays = decode_inputs(signature, request.inputs, limits=limits)
     outputs = predictor.run(key, arrays)
     for name in names:
         encode_values(outputs[name], response.outputs[name])
     return key
 
 
-def warm_up(predictor: AbstractPredictor, path: pathlib.Path, *, max_bytes: int) -> int:
+def warm_up(predictor: AbstractPredictor, path: pathlib.Path, *, limits: Limits) -> int:
     """Run the warm-up requests of version directory `path`; the number run.
 
     Raises:
@@ -64,11 +66,13 @@ def warm_up(predictor: AbstractPredictor, path: pathlib.Path, *, max_bytes: int)
     count = 0
     try:
         for request in _requests(path / WARM_UP_FILE):
-            predict(predictor, request, PredictResponse(), max_bytes=max_bytes)
+            predict(predictor, request, PredictResponse(), limits=limits)
             count += 1
     except RequestError as error:
         raise ModelLoadError(f"{path.name}: warm-up request {count} failed: {error.details}", error.code) from error
     except Exception as error:
+        if is_passing(error):
+            raise
         raise ModelLoadError(f"{path.name}: {WARM_UP_FILE} cannot be read: {error}") from error
     return count
 

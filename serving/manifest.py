@@ -26,6 +26,7 @@ def verify_version(path: pathlib.Path) -> None:
 
     Raises:
         ModelLoadError: something is missing, changed or added; the text names the file.
+        OSError: the disk cannot be read.
     """
     if not any((path / name).is_file() for name in _GRAPHS):
         raise ModelLoadError(f"{path.name}: no saved_model.pb in {path}; is the copy complete?")
@@ -39,7 +40,7 @@ def _read_files(manifest: pathlib.Path) -> dict[str, dict[str, Any]]:
         files = json.loads(manifest.read_bytes())["files"]
         if all({"sha256", "bytes"} <= set(entry) for entry in files.values()):
             return files
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelLoadError(f"{MANIFEST} cannot be read: {error!r}.") from error
     raise ModelLoadError(f"{MANIFEST} must give `sha256` and `bytes` for every file.")
 

@@ -12,7 +12,7 @@ from google.protobuf import text_format
 from serving.errors import UsageError
 from serving.published import ModelServerConfig
 
-__all__ = ["CONFIG_NAME", "ModelConfig", "read_models"]
+__all__ = ["CONFIG_NAME", "ModelConfig", "ModelsReader", "read_models"]
 
 CONFIG_NAME = "models.config"
 
@@ -60,6 +60,31 @@ def specific(versions: Iterable[int]) -> Policy:
     return policy
 
 
+class ModelsReader:
+    """Reads the models of a root again and again; once `models.config` was there, its absence is an error.
+
+    A file that is replaced by removing and writing it would otherwise change, for a moment, what is served.
+
+    Args:
+        root: as for `read_models`.
+        default: as for `read_models`.
+    """
+
+    def __init__(self, root: pathlib.Path, *, default: Policy):
+        self._root = root
+        self._default = default
+        self._config_seen = False
+
+    def __call__(self) -> list[ModelConfig]:
+        """The models as `read_models` gives them, and with its errors."""
+        config = self._root / CONFIG_NAME
+        if config.is_file():
+            self._config_seen = True
+        elif self._config_seen:
+            raise UsageError(f"{config} is gone. Write it again, or start the server again to serve without it.")
+        return read_models(self._root, default=self._default)
+
+
 def read_models(root: pathlib.Path, *, default: Policy) -> list[ModelConfig]:
     """The models of `root`.
 
@@ -68,16 +93,16 @@ def read_models(root: pathlib.Path, *, default: Policy) -> list[ModelConfig]:
         default: the policy for models of a root without `models.config`.
 
     Raises:
-        UsageError: `models.config` cannot be read, or repeats a name.
+        UsageError: `root` or its `models.config` cannot be read, holds no `model_config_list`, or repeats a name.
     """
     config = root / CONFIG_NAME
     if config.is_file():
         return _parse(config)
-    return [
-        ModelConfig(name=path.name, base_path=path, policy=default)
-        for path in sorted(root.iterdir())
-        if path.is_dir() and not path.name.startswith(".")
-    ]
+    try:
+        paths = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    except OSError as error:
+        raise UsageError(f"{root} cannot be read: {error.strerror}. It must hold <name>/<version>/.") from error
+    return [ModelConfig(name=path.name, base_path=path, policy=default) for path in paths]
 
 
 def _parse(path: pathlib.Path) -> list[ModelConfig]:
@@ -85,6 +110,11 @@ def _parse(path: pathlib.Path) -> list[ModelConfig]:
         message = text_format.Parse(path.read_text(encoding="utf-8"), ModelServerConfig())
     except (text_format.ParseError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path} is no ModelServerConfig in protobuf's text form: {error}") from error
+    if (given := message.WhichOneof("config")) != "model_config_list":
+        raise UsageError(
+            f"{path} must hold a `model_config_list {{ ... }}`, if only an empty one. "
+            f"Received: {f'`{given}`' if given else 'none; is the file half written?'}"
+        )
     models = [_model(path.parent, config) for config in message.model_config_list.config]
     names = [model.name for model in models]
     if repeated := sorted({name for name in names if names.count(name) > 1}):

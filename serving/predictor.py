@@ -8,7 +8,6 @@ inputs took 378 and the signature call 739 (batch 1, one thread, TensorFlow 2.21
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 import logging
 import pathlib
@@ -20,41 +19,18 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
+from serving.abstract_predictor import AbstractPredictor
 from serving.codec import CodecError, dtype_of_number
 from serving.errors import ModelLoadError, RequestError, error_for
 from serving.signature import Signature, TensorSpec
 
-__all__ = ["AbstractPredictor", "TensorFlowPredictor", "set_threads"]
+__all__ = ["TensorFlowPredictor", "is_passing", "set_threads"]
+
+logger = logging.getLogger("serving")
 
 SERVE_TAG = "serve"
 _CALLING_THREAD = -1
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-
-
-class AbstractPredictor(abc.ABC):
-    """A loaded version. `run` may be called from many threads at once; `close` only after the last `run`."""
-
-    @property
-    @abc.abstractmethod
-    def signatures(self) -> Mapping[str, Signature]:
-        """The signatures that can be called, by key."""
-
-    @property
-    @abc.abstractmethod
-    def signature_defs(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
-        """The signatures as `GetModelMetadata` shows them."""
-
-    @abc.abstractmethod
-    def run(self, key: str, inputs: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
-        """All outputs of signature `key` for checked `inputs`, which stand in the order of its specs.
-
-        Raises:
-            RequestError: the model refused these values, or failed on them.
-        """
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Free what the version holds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,6 +47,7 @@ class TensorFlowPredictor(AbstractPredictor):
 
     Raises:
         ModelLoadError: the directory holds no SavedModel that this TensorFlow can load.
+        Exception: another one, for which `is_passing` holds: not the files are to blame.
     """
 
     def __init__(self, path: pathlib.Path):
@@ -84,10 +61,11 @@ class TensorFlowPredictor(AbstractPredictor):
             }
         except Exception as error:
             self._session.close()
-            if isinstance(error, ModelLoadError):
+            if isinstance(error, ModelLoadError) or is_passing(error):
                 raise
             raise ModelLoadError(f"{path.name}: cannot be loaded: {_first_lines(error)}") from error
         self._signatures = {key: call.signature for key, call in self._calls.items()}
+        _warn_of_unknown_ranks(path, self._signatures)
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -106,11 +84,18 @@ class TensorFlowPredictor(AbstractPredictor):
             outputs = call.run(*inputs)
         except tf.errors.OpError as error:
             raise _request_error(error) from error
-        return dict(zip(call.signature.outputs, map(np.asarray, outputs), strict=True))
+        return dict(zip(call.signature.outputs, map(_array, outputs), strict=True))
 
     def close(self) -> None:
         """Close the session: its variables and tables are freed."""
         self._session.close()
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether a load failed for want of something (memory, open files, the disk), not for its files."""
+    if isinstance(error, OSError):
+        return error.errno is not None  # TensorFlow's own for a file that it cannot parse has none
+    return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError, tf.errors.UnavailableError))
 
 
 def set_threads(*, intra_op: int, inter_op: int) -> None:
@@ -170,6 +155,23 @@ def _spec(name: str, info: meta_graph_pb2.TensorInfo) -> TensorSpec:
     if not info.tensor_shape.unknown_rank:
         shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
     return TensorSpec(name=name, dtype=dtype_of_number(info.dtype), shape=shape)
+
+
+def _warn_of_unknown_ranks(path: pathlib.Path, signatures: Mapping[str, Signature]) -> None:
+    for key, signature in signatures.items():
+        if unknown := ",".join(name for name, spec in signature.inputs.items() if spec.shape is None):
+            logger.warning(
+                "event=rank_unknown path=%s signature=%s inputs=%s reason=a request of a rank that the graph does not "
+                "expect can end this process; export the model with the rank of every input",
+                path,
+                key,
+                unknown,
+            )
+
+
+def _array(output: Any) -> np.ndarray:
+    # A scalar string comes as `bytes`, whose trailing NULs numpy's own string dtype would drop.
+    return np.array(output, object) if isinstance(output, bytes) else np.asarray(output)
 
 
 def _request_error(error: tf.errors.OpError) -> RequestError:

@@ -9,17 +9,25 @@ import json
 import logging
 import os
 import pathlib
+import queue
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from serving.errors import ServerStartError, UsageError
-from serving.options import ServerOptions
+from serving.options import ServerOptions, join_host_port
+
+if TYPE_CHECKING:
+    from serving.server import Server
 
 __all__ = ["ProcessOptions", "run"]
 
 logger = logging.getLogger("serving")
+
+_STARTED = "started"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +50,8 @@ class ProcessOptions:
 def run(root: pathlib.Path, options: ServerOptions, process: ProcessOptions) -> int:
     """Serve `root` until SIGTERM or SIGINT; the exit status (0, or 1 if requests had to be cut off).
 
+    The server starts in a thread, so that a signal is heard while TensorFlow loads.
+
     Raises:
         UsageError: `root` or its `models.config` is wrong.
         ServerStartError: the port cannot be bound.
@@ -55,20 +65,43 @@ def run(root: pathlib.Path, options: ServerOptions, process: ProcessOptions) -> 
     from serving.server import Server
 
     set_threads(intra_op=process.intra_op, inter_op=process.inter_op)
+    gc.collect()
+    gc.freeze()  # TensorFlow's half a million objects live on; collections need not look at them. Models come after.
     server = Server(root, options)
-    stop = threading.Event()
-    _on_signals(stop)
-    server.start()
-    gc.freeze()  # TensorFlow's half a million objects live on; collections need not look at them
-    _announce(root, options.host, server.port, server.repository.served(), as_json=process.as_json)
-    stop.wait()
-    logger.info("event=draining grace_s=%g", process.grace_s)
-    if server.stop(process.grace_s):
-        logger.info("event=stopped")
-        return 0
-    logger.error("event=stopped reason=requests still running after grace_s=%g were cut off", process.grace_s)
-    sys.stderr.flush()
-    os._exit(1)  # a thread inside TensorFlow cannot be interrupted, and a normal exit would wait for it
+    events: queue.SimpleQueue[object] = queue.SimpleQueue()
+    _on_signals(events.put)
+    threading.Thread(target=_start, args=(server, events.put), name="start", daemon=True).start()
+    event = events.get()
+    if isinstance(event, BaseException):
+        raise event
+    if event is _STARTED:
+        _announce(root, options.host, server.port, server.repository.served(), as_json=process.as_json)
+        events.get()
+    return _stop(server, process.grace_s)
+
+
+def _start(server: Server, report: Callable[[object], None]) -> None:
+    try:
+        server.start()
+    except BaseException as error:
+        report(error)
+    else:
+        report(_STARTED)
+
+
+def _stop(server: Server, grace_s: float) -> int:
+    logger.info("event=draining grace_s=%g", grace_s)
+    finished = server.stop(grace_s)
+    loading = server.repository.refreshing
+    if finished:
+        logger.info("event=stopped%s", " reason=a version that was still loading was given up" if loading else "")
+    else:
+        logger.error("event=stopped reason=requests still running after grace_s=%g were cut off", grace_s)
+    if loading or not finished:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0 if finished else 1)  # a thread inside TensorFlow cannot be interrupted; a normal exit waits for it
+    return 0
 
 
 def _log_to_stderr() -> None:
@@ -88,7 +121,7 @@ def _check_port(host: str, port: int) -> None:
             probe.bind((host.strip("[]"), port))
         except OSError as error:
             raise ServerStartError(
-                f"Cannot listen on {host}:{port}: {error.strerror or error}. "
+                f"Cannot listen on {join_host_port(host, port)}: {error.strerror or error}. "
                 f"Stop the program that holds port {port}, or choose another `--port` (0 takes a free one)."
             ) from error
 
@@ -103,10 +136,10 @@ def _keep_keras_out() -> None:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
-def _on_signals(stop: threading.Event) -> None:
+def _on_signals(report: Callable[[object], None]) -> None:
     def handle(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-        stop.set()
+        report(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
@@ -118,7 +151,7 @@ def _announce(root: pathlib.Path, host: str, port: int, models: dict[str, list[i
         shown = f"(none yet; the server follows {root})"
     if host not in ("127.0.0.1", "localhost", "::1", "[::1]"):
         logger.warning("event=exposed host=%s reason=every machine that reaches this address may ask the models", host)
-    logger.info("event=ready address=%s:%d pid=%d models=%s", host, port, os.getpid(), shown)
+    logger.info("event=ready address=%s pid=%d models=%s", join_host_port(host, port), os.getpid(), shown)
     if as_json:
         ready = {"event": "ready", "host": host, "port": port, "pid": os.getpid(), "models": models}
         print(json.dumps(ready), flush=True)

@@ -19,23 +19,30 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.config import model_server_config_pb2
 
 __all__ = [
+    "MODEL_SERVICE",
+    "PREDICTION_SERVICE",
     "SERVICE_NAMES",
+    "GetModelMetadataRequest",
     "GetModelMetadataResponse",
+    "GetModelStatusRequest",
     "GetModelStatusResponse",
     "ModelServerConfig",
+    "PredictRequest",
     "PredictResponse",
     "PredictionLog",
     "SignatureDefMap",
 ]
 
+PredictRequest: Any = predict_pb2.PredictRequest
 PredictResponse: Any = predict_pb2.PredictResponse
 PredictionLog: Any = prediction_log_pb2.PredictionLog
+GetModelMetadataRequest: Any = get_model_metadata_pb2.GetModelMetadataRequest
 GetModelMetadataResponse: Any = get_model_metadata_pb2.GetModelMetadataResponse
 SignatureDefMap: Any = get_model_metadata_pb2.SignatureDefMap
+GetModelStatusRequest: Any = get_model_status_pb2.GetModelStatusRequest
 GetModelStatusResponse: Any = get_model_status_pb2.GetModelStatusResponse
 ModelServerConfig: Any = model_server_config_pb2.ModelServerConfig
 
-SERVICE_NAMES = (
-    prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
-    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
-)
+PREDICTION_SERVICE: Any = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
+MODEL_SERVICE: Any = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+SERVICE_NAMES = (PREDICTION_SERVICE.full_name, MODEL_SERVICE.full_name)

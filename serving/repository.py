@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
 import logging
 import pathlib
 import threading
@@ -18,77 +17,18 @@ from collections.abc import Callable, Iterator, Mapping
 
 import grpc
 
+from serving.abstract_predictor import AbstractPredictor
+from serving.disk import Fingerprint, scan_versions
 from serving.errors import InvalidInputError, ModelLoadError, NotFoundError, UsageError
 from serving.model_config import ModelConfig
-from serving.predictor import AbstractPredictor
+from serving.retries import LoadRetries
+from serving.versions import LoadedVersion, State, VersionStatus
 
 __all__ = ["Repository", "State", "VersionStatus"]
 
 logger = logging.getLogger("serving")
 
-Fingerprint = tuple[tuple[str, int, int], ...]
 MAX_ENDED = 16  # versions removed that are still shown
-
-
-class State(enum.IntEnum):
-    """`ModelVersionStatus.State` of TensorFlow Serving."""
-
-    START = 10
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class VersionStatus:
-    """What is known of one version; `code` and `message` tell why a version that ended did."""
-
-    version: int
-    state: State
-    code: grpc.StatusCode = grpc.StatusCode.OK
-    message: str = ""
-
-
-class LoadedVersion:
-    """A predictor that is closed after it was retired and its last request left."""
-
-    def __init__(self, number: int, predictor: AbstractPredictor, fingerprint: Fingerprint):
-        self.number = number
-        self.predictor = predictor
-        self.fingerprint = fingerprint
-        self._lock = threading.Lock()
-        self._running = 0
-        self._retired = False
-
-    def enter(self) -> bool:
-        """Count one request in; false when the version is retired."""
-        with self._lock:
-            if self._retired:
-                return False
-            self._running += 1
-            return True
-
-    def leave(self) -> None:
-        """Count one request out."""
-        with self._lock:
-            self._running -= 1
-            last = self._retired and self._running == 0
-        if last:
-            self.predictor.close()
-
-    def retire(self) -> None:
-        """Let nobody else in; freed here or by the last request."""
-        with self._lock:
-            idle = not self._retired and self._running == 0
-            self._retired = True
-        if idle:
-            self.predictor.close()
-
-    @property
-    def drained(self) -> bool:
-        """Whether it is retired and empty."""
-        return self._retired and self._running == 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,24 +45,28 @@ class Repository:
 
     Args:
         models: reads the wanted models; may raise `UsageError`, after which the last good answer holds.
-        load: builds the predictor of a version directory, warmed up; raises `ModelLoadError`.
+        load: builds the predictor of a version directory, warmed up; raises `ModelLoadError` when its files are wrong.
+        retries: which failed loads are tried again, and when.
     """
 
     def __init__(
         self,
         models: Callable[[], list[ModelConfig]],
         load: Callable[[pathlib.Path], AbstractPredictor],
+        *,
+        retries: LoadRetries | None = None,
     ):
         self._read_models = models
         self._load = load
+        self._retries = retries or LoadRetries()
         self._models: list[ModelConfig] = []
         self._served: dict[str, _Served] = {}  # replaced, never changed: requests read it without a lock
         self._status: dict[str, dict[int, VersionStatus]] = {}
-        self._failed: dict[tuple[str, int], Fingerprint] = {}
         self._draining: list[tuple[str, LoadedVersion]] = []
         self._draining_lock = threading.Lock()
         self._config_error = ""
-        self._closed = False
+        self._model_errors: dict[str, str] = {}
+        self._closed = threading.Event()
         self._refreshing = threading.Lock()
 
     @contextlib.contextmanager
@@ -183,47 +127,85 @@ class Repository:
         """Bring memory in line with the disk; whether the set of served versions changed."""
         with self._refreshing:
             before = self._served
-            if self._closed:
+            if self._closed.is_set():
                 return False
-            try:
-                self._models = self._read_models()
-                self._config_error = ""
-            except (UsageError, OSError) as error:
-                if str(error) != self._config_error:
-                    logger.error("event=config_rejected kept=%d reason=%s", len(self._models), error)
-                self._config_error = str(error)
+            self._read_list()
             for model in self._models:
-                self._refresh_model(model)
+                self._try_refresh_model(model)
             for name in set(self._served) - set(self.model_names()):
                 self._switch(name, {}, {})
             self._settle()
             return self._served is not before
 
-    def close(self) -> bool:
-        """Retire everything and load nothing more; whether no request runs any more."""
-        self._closed = True
-        with self._refreshing:
+    def stop_loading(self) -> None:
+        """Begin no further load; the one that runs is let go on, and what it gives is not served."""
+        self._closed.set()
+
+    @property
+    def refreshing(self) -> bool:
+        """Whether a look at the disk, with its loads, is under way."""
+        return self._refreshing.locked()
+
+    def close(self, timeout_s: float = 0.0) -> bool:
+        """Load nothing more and retire everything; whether no request runs any more within `timeout_s` seconds."""
+        deadline = time.monotonic() + timeout_s
+        self._closed.set()
+        if not self._refreshing.acquire(timeout=timeout_s):  # a load still runs; it cannot be interrupted
+            loaded = [one for served in self._served.values() for one in served.versions.values()]
+            return not any(one.in_use for one in (*loaded, *(old for _, old in self._draining)))
+        try:
             for name in list(self._served):
                 self._switch(name, {}, {})
             self._models = []
-            self._settle()
-            return not self._draining
+        finally:
+            self._refreshing.release()
+        with self._draining_lock:
+            draining = [old for _, old in self._draining]
+        for old in draining:
+            old.wait_freed(max(deadline - time.monotonic(), 0.0))
+        self._settle()
+        return not self._draining
+
+    def _read_list(self) -> None:
+        try:
+            self._models = self._read_models()
+            self._config_error = ""
+        except (UsageError, OSError) as error:
+            if str(error) != self._config_error:
+                logger.error("event=config_rejected kept=%d reason=%s", len(self._models), error)
+            self._config_error = str(error)
+
+    def _try_refresh_model(self, model: ModelConfig) -> None:
+        """Refresh one model; whatever fails, it stays as it is and the others are not touched."""
+        try:
+            self._refresh_model(model)
+            self._model_errors.pop(model.name, None)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            if self._model_errors.get(model.name) != reason:
+                foreseen = isinstance(error, OSError)
+                logger.error("event=look_failed model=%s reason=%s", model.name, reason, exc_info=not foreseen)
+            self._model_errors[model.name] = reason
 
     def _refresh_model(self, model: ModelConfig) -> None:
-        found = _scan(model.base_path)
-        for version in set(self._status.get(model.name, {})) - set(found):
-            self._failed.pop((model.name, version), None)
+        if self._closed.is_set():
+            return
+        found = scan_versions(model.base_path)
+        self._retries.keep_only(model.name, found)
         wanted = model.policy(found)
         current = self._served.get(model.name)
         loaded = dict(current.versions) if current else {}
         for version in wanted:
-            if self._closed:
-                return
             fingerprint = found[version]
-            known = loaded[version].fingerprint if version in loaded else None
-            if fingerprint in (known, self._failed.get((model.name, version))):
+            up_to_date = version in loaded and loaded[version].fingerprint == fingerprint
+            if up_to_date or not self._retries.may_load(model.name, version, fingerprint):
                 continue
-            if (new := self._try_load(model, version, fingerprint)) is not None:
+            new = self._try_load(model, version, fingerprint)
+            if self._closed.is_set():
+                if new is not None:
+                    new.retire()
+                return
+            if new is not None:
                 loaded[version] = new
                 self._switch(model.name, loaded, model.labels)
         available = [version for version in wanted if version in loaded]
@@ -245,13 +227,13 @@ class Repository:
         try:
             predictor = self._load(model.base_path / str(version))
         except Exception as error:  # whatever it is, it must not keep the other versions from being served
-            self._failed[model.name, version] = fingerprint
+            self._retries.failed(model.name, version, fingerprint, error)
             state = State.AVAILABLE if serving_already else State.END
             statuses[version] = _failure(version, state, error)
             reason = statuses[version].message
             logger.error("event=load_failed model=%s version=%d reason=%s", model.name, version, reason)
             return None
-        self._failed.pop((model.name, version), None)
+        self._retries.loaded(model.name, version)
         statuses[version] = VersionStatus(version, State.AVAILABLE)
         seconds = time.perf_counter() - started
         logger.info("event=loaded model=%s version=%d seconds=%.2f", model.name, version, seconds)
@@ -286,7 +268,7 @@ class Repository:
         ended, running = [], []
         with self._draining_lock:
             for name, old in self._draining:
-                (ended if old.drained else running).append((name, old))
+                (ended if old.wait_freed() else running).append((name, old))
             self._draining = running
         for name, old in ended:
             status = self._status[name].get(old.number)
@@ -305,23 +287,3 @@ def _failure(version: int, state: State, error: Exception) -> VersionStatus:
     if isinstance(error, ModelLoadError):
         return VersionStatus(version, state, error.code, str(error))
     return VersionStatus(version, state, grpc.StatusCode.INTERNAL, f"{version}: {type(error).__name__}: {error}")
-
-
-def _scan(base_path: pathlib.Path) -> dict[int, Fingerprint]:
-    """Integer-named directories and what their files look like, without reading them."""
-    try:
-        entries = [path for path in base_path.iterdir() if path.name.isascii() and path.name.isdigit()]
-    except OSError:
-        return {}
-    return {
-        int(path.name): _fingerprint(path) for path in entries if path.name == str(int(path.name)) and path.is_dir()
-    }
-
-
-def _fingerprint(path: pathlib.Path) -> Fingerprint:
-    files = []
-    for file in sorted(path.rglob("*")):
-        with contextlib.suppress(OSError):  # removed while we look
-            stat = file.stat()
-            files.append((file.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns))
-    return tuple(files)

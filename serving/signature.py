@@ -1,8 +1,9 @@
 """What a signature takes and gives, and the check of a request against it before any engine is called.
 
 TensorFlow aborts the whole process when a tensor of the wrong rank reaches a convolution, and answers a wrong size in
-silence; so names, bytes, dtype, rank, every fixed dimension and the batch are checked here. Codes and texts are
-those of TensorFlow Serving where it has one.
+silence; so names, bytes, dtype, rank, every fixed dimension and the batch are checked here, before an array is built.
+Codes and texts are those of TensorFlow Serving where it has one. The one gap: of an input whose rank the graph does not
+tell, rank and sizes cannot be checked (the server warns of it when it loads the version).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.codec import CodecError, DType, decode_tensor, dtype_of_number
+from serving.codec import CodecError, DType, Header, decode_body, read_header
 from serving.errors import InvalidInputError
+from serving.options import Limits
 
 __all__ = ["Signature", "TensorSpec", "check_array", "decode_inputs", "select_outputs"]
 
@@ -57,13 +59,13 @@ class Signature:
     outputs: Mapping[str, TensorSpec]
 
 
-def decode_inputs(signature: Signature, protos: Mapping[str, Any], *, max_bytes: int) -> list[np.ndarray]:
+def decode_inputs(signature: Signature, protos: Mapping[str, Any], *, limits: Limits) -> list[np.ndarray]:
     """The arrays of a request in the order of `signature.inputs`.
 
     Args:
         signature: what the model takes.
         protos: `TensorProto` by input name.
-        max_bytes: largest array built for one input.
+        limits: how large the request may be.
 
     Raises:
         InvalidInputError: a name, dtype, shape or the bytes do not fit; the text names the input, what was expected and
@@ -72,7 +74,7 @@ def decode_inputs(signature: Signature, protos: Mapping[str, Any], *, max_bytes:
     specs = signature.inputs
     if len(protos) != len(specs):
         raise InvalidInputError(_size_mismatch(protos, specs))
-    arrays = []
+    headers: dict[str, Header] = {}
     for index, (name, spec) in enumerate(specs.items()):
         if name not in protos:
             extra = min(set(protos) - set(specs))
@@ -80,33 +82,66 @@ def decode_inputs(signature: Signature, protos: Mapping[str, Any], *, max_bytes:
                 f"input tensor alias not found in signature: {extra}. "
                 f"Inputs expected to be in the set {{{','.join(specs)}}}."
             )
-        arrays.append(_decode_input(index, spec, protos[name], max_bytes))
-    return arrays
+        headers[name] = _read_header(index, spec, protos[name], limits)
+    if len(headers) > 1:
+        _check_batch(specs, headers)
+    return [_decode_body(name, protos[name], header) for name, header in headers.items()]
 
 
-def _decode_input(index: int, spec: TensorSpec, proto: Any, max_bytes: int) -> np.ndarray:
+def _read_header(index: int, spec: TensorSpec, proto: Any, limits: Limits) -> Header:
     try:
-        array = decode_tensor(proto, max_bytes=max_bytes)
+        header = read_header(proto, max_bytes=limits.max_bytes)
     except CodecError:
         raise InvalidInputError(f"tensor parsing error: {spec.name}") from None
-    if array.dtype != spec.dtype.numpy:
-        sent = dtype_of_number(proto.dtype).name
-        raise InvalidInputError(f"Expects arg[{index}] to be {spec.dtype.name} but {sent} is provided")
-    check_array(spec, array.shape)
-    return array
+    if header.dtype is not spec.dtype:
+        raise InvalidInputError(f"Expects arg[{index}] to be {spec.dtype.name} but {header.dtype.name} is provided")
+    check_array(spec, header.shape)
+    _check_limits(spec, header, limits)
+    return header
+
+
+def _decode_body(name: str, proto: Any, header: Header) -> np.ndarray:
+    try:
+        return decode_body(proto, header)
+    except CodecError:
+        raise InvalidInputError(f"tensor parsing error: {name}") from None
 
 
 def check_array(spec: TensorSpec, shape: tuple[int, ...]) -> None:
-    """Raise `InvalidInputError` unless a tensor of `shape` fits `spec` and holds at least one example."""
+    """Raise `InvalidInputError` unless a tensor of `shape` fits `spec` and none of its open axes is empty."""
     if not spec.accepts(shape):
         raise InvalidInputError(
             f"Input `{spec.name}` must have shape {spec.shape_text()}. Received: {list(shape)}."
             + (" Add the batch dimension in front." if spec.shape and spec.accepts((1, *shape)) else "")
         )
-    if shape and shape[0] == 0 and spec.shape and spec.shape[0] is None:
+    if 0 not in shape or not spec.shape:
+        return
+    for axis, (fixed, size) in enumerate(zip(spec.shape, shape, strict=True)):
+        if fixed is None and size == 0:
+            what = "holds no examples: its batch size" if axis == 0 else f"is empty: its axis {axis}"
+            raise InvalidInputError(f"Input `{spec.name}` {what} must be at least 1. Received: shape {list(shape)}.")
+
+
+def _check_limits(spec: TensorSpec, header: Header, limits: Limits) -> None:
+    if header.repeated_bytes > limits.max_repeated_bytes:
         raise InvalidInputError(
-            f"Input `{spec.name}` holds no examples: its batch size must be at least 1. Received: shape {list(shape)}."
+            f"Input `{spec.name}` would be filled with {header.repeated_bytes} bytes that repeat its last value; at "
+            f"most {limits.max_repeated_bytes} are allowed. Send every value (in `tensor_content`), or smaller batches."
         )
+    if not header.shape or (spec.shape and spec.shape[0] is not None):
+        return
+    if header.shape[0] > limits.max_batch_size:
+        raise InvalidInputError(
+            f"Input `{spec.name}` must hold at most {limits.max_batch_size} rows. Received: {header.shape[0]}. Send "
+            f"smaller batches, or start the server with a larger `--max-batch-size`."
+        )
+
+
+def _check_batch(specs: Mapping[str, TensorSpec], headers: Mapping[str, Header]) -> None:
+    sizes = {name: headers[name].shape[0] for name, spec in specs.items() if spec.shape and spec.shape[0] is None}
+    if len(set(sizes.values())) > 1:
+        received = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise InvalidInputError(f"All inputs must have the same batch size. Received: {received}.")
 
 
 def select_outputs(signature: Signature, output_filter: Iterable[str]) -> Iterable[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from serving.errors import InvalidInputError, ModelLoadError, NotFoundError, UsageError
 from serving.model_config import ModelConfig, all_versions, latest, specific
-from serving.predictor import AbstractPredictor
+from serving.abstract_predictor import AbstractPredictor
 from serving.repository import Repository, State
 
 

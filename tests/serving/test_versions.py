@@ -13,14 +13,14 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving import Client
 from serving.errors import ModelLoadError, NotFoundError
-from serving.options import ServerOptions
+from serving.options import Limits, ServerOptions
 from serving.server import Server, load_version
 
 X = np.array([1.0, 4.0], np.float32)
 
 
 def load(path: pathlib.Path) -> None:
-    load_version(path, max_bytes=1 << 20).close()
+    load_version(path, limits=Limits()).close()
 
 
 def write_warm_up(version: pathlib.Path, x: object) -> None:
