@@ -54,9 +54,9 @@ class Client:
 
     Inputs given as numpy arrays of the signature's dtype are sent as they are. Anything else (a list, a float64 array)
     is converted to the signature's dtype when that loses nothing, for which the signature is asked for once per model
-    and version; otherwise `InvalidInputError` is raised and nothing is sent. See `serving.casting`. After a refusal that
-    a newer version with another signature may explain, the signature is asked for again, and if it changed, so is the
-    model, once.
+    and version; otherwise `InvalidInputError` is raised and nothing is sent. See `serving.casting`. After a refusal
+    that a newer version with another signature may explain, the signature is asked for again, and if it changed, so is
+    the model, once.
 
     Args:
         address: "host:port".

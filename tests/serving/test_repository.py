@@ -1,79 +1,19 @@
 """The repository with predictors that need no TensorFlow: a version directory holds one file with a number."""
 
+import concurrent.futures
 import pathlib
 import shutil
 import threading
-import time
-from collections.abc import Mapping
 
 import grpc
-import numpy as np
 import pytest
+from fake_disk import Disk, FakePredictor
 
-from serving.errors import InvalidInputError, ModelLoadError, NotFoundError, UsageError
-from serving.model_config import ModelConfig, all_versions, latest, specific
 from serving.abstract_predictor import AbstractPredictor
-from serving.repository import Repository, State
-
-
-class FakePredictor(AbstractPredictor):
-    def __init__(self, path: pathlib.Path):
-        content = (path / "saved_model.pb").read_text() if (path / "saved_model.pb").exists() else "missing"
-        if not content.isdigit():
-            raise ModelLoadError(f"{path.name}: {content}")
-        self.content = int(content)
-        self.closed = False
-
-    @property
-    def signatures(self) -> Mapping:
-        return {}
-
-    @property
-    def signature_defs(self) -> Mapping:
-        return {}
-
-    def run(self, key, inputs) -> Mapping[str, np.ndarray]:
-        if self.closed:
-            raise RuntimeError("used after close")
-        return {"content": np.array(self.content)}
-
-    def close(self) -> None:
-        if self.closed:
-            raise RuntimeError("closed twice")
-        self.closed = True
-
-
-class Disk:
-    """One model `m` on disk and a repository that looks at it."""
-
-    def __init__(self, path: pathlib.Path, policy=all_versions):
-        self.path = path / "m"
-        self.path.mkdir()
-        self.models = [ModelConfig(name="m", base_path=self.path, policy=policy)]
-        self.loads: list[str] = []
-        self.repository = Repository(lambda: self.models, self.load)
-
-    def load(self, path: pathlib.Path) -> FakePredictor:
-        self.loads.append(path.name)
-        return FakePredictor(path)
-
-    def write(self, version: int | str, content: str = "1") -> None:
-        (self.path / str(version)).mkdir(exist_ok=True)
-        (self.path / str(version) / "saved_model.pb").write_text(content)
-
-    def remove(self, version: int) -> None:
-        shutil.rmtree(self.path / str(version))
-
-    def refresh(self) -> list[int]:
-        self.repository.refresh()
-        return self.repository.served().get("m", [])
-
-    def ask(self, version: int | None = None, label: str = "") -> int:
-        with self.repository.use("m", version=version, label=label) as loaded:
-            return int(loaded.predictor.run("", [])["content"])
-
-    def states(self) -> dict[int, State]:
-        return {status.version: status.state for status in self.repository.status("m")}
+from serving.errors import InvalidInputError, NotFoundError, UsageError
+from serving.model_config import ModelConfig, all_versions, latest, specific
+from serving.repository import State
+from serving.versions import LoadedVersion
 
 
 @pytest.fixture
@@ -229,32 +169,58 @@ def test_the_old_version_serves_until_the_new_one_is_loaded(tmp_path):
     assert disk.ask() == 20
 
 
-def test_no_request_fails_while_versions_are_swapped(tmp_path):
+def test_a_running_request_keeps_its_version_while_another_is_swapped_in(tmp_path):
     disk = Disk(tmp_path, latest(1))
-    disk.write(1)
+    disk.write(1, "10")
     disk.refresh()
-    failures, stop = [], threading.Event()
+    running, swapped = threading.Event(), threading.Event()
 
-    def ask() -> None:
-        while not stop.is_set():
-            try:
-                disk.ask()
-                time.sleep(0.0005)
-            except Exception as error:
-                failures.append(error)
+    def ask() -> int:
+        with disk.repository.use("m") as loaded:
+            running.set()
+            assert swapped.wait(10)
+            return int(loaded.predictor.run("", [])["content"])
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for version in range(2, 60):
-        disk.write(version, str(version))
-        disk.refresh()
-        disk.remove(version - 1)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert disk.ask() == 59
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask)
+        assert running.wait(10)
+        disk.write(2, "20")
+        assert disk.refresh() == [2]
+        swapped.set()
+        assert answer.result() == 10
+
+
+def test_each_request_of_several_keeps_its_version_alive(tmp_path):
+    disk = Disk(tmp_path, latest(1))
+    disk.write(1, "10")
+    disk.refresh()
+    with disk.repository.use("m") as loaded:
+        with disk.repository.use("m"):
+            disk.write(2, "20")
+            disk.refresh()
+        assert int(loaded.predictor.run("", [])["content"]) == 10  # one has left, one is here
+    assert isinstance(loaded.predictor, FakePredictor)
+    assert loaded.predictor.closed
+
+
+def test_a_request_that_found_a_version_just_before_its_swap_gets_the_new_one(tmp_path):
+    disk = Disk(tmp_path, latest(1))
+    disk.write(1, "10")
+    disk.refresh()
+    original = disk.repository._find
+    found = []
+
+    def find_then_swap(name: str, version: int | None, label: str) -> LoadedVersion:
+        loaded = original(name, version, label)
+        found.append(loaded.number)
+        if len(found) == 1:
+            disk.write(2, "20")
+            assert disk.refresh() == [2]
+        return loaded
+
+    disk.repository._find = find_then_swap
+    assert disk.ask() == 20
+    assert found == [1, 2]
 
 
 def test_ended_versions_are_shown_but_not_for_ever(disk):
