@@ -17,13 +17,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))  # importlib mode: for `s
 
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """conv, conv_b, sequence, double, triple: version directories to copy from."""
+    """conv, conv_b, sequence, double, triple, any_rank: version directories to copy from."""
     import saved_models
 
     path = tmp_path_factory.mktemp("saved_models")
     saved_models.write_conv(path / "conv", 1)
     saved_models.write_conv(path / "conv_b", 2)
     saved_models.write_sequence(path / "sequence")
+    saved_models.write_any_rank(path / "any_rank")
     saved_models.write_scalar(path / "double", 2.0)
     saved_models.write_scalar(path / "triple", 3.0)
     return path

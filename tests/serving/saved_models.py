@@ -63,6 +63,18 @@ class Scalar(tf.Module):
         turns = tf.while_loop(lambda turn: tf.timestamp() < end, lambda turn: [turn + 1], [tf.constant(0)])
         return {"turns": turns[0]}
 
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="text")])
+    def echo(self, text):
+        return {"text": tf.identity(text)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def half(self, x):
+        return {"half": tf.cast(x, tf.bfloat16), "largest": tf.reduce_max(x)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.string, name="texts")])
+    def lengths(self, texts):
+        return {"lengths": tf.strings.length(texts)}
+
 
 def write_conv(path: pathlib.Path, seed: int) -> None:
     module = Conv(seed)
@@ -74,6 +86,20 @@ def write_sequence(path: pathlib.Path) -> None:
     tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
 
 
+class AnyRank(tf.Module):
+    """An input of unknown rank."""
+
+    @tf.function(input_signature=[tf.TensorSpec(tf.TensorShape(None), tf.float32, name="x")])
+    def serve(self, x):
+        return {"y": x + 1.0}
+
+
+def write_any_rank(path: pathlib.Path) -> None:
+    module = AnyRank()
+    tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+
+
 def write_scalar(path: pathlib.Path, factor: float = 2.0) -> None:
     module = Scalar(factor)
-    tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve, "spin": module.spin})
+    others = {name: getattr(module, name) for name in ("spin", "echo", "half", "lengths")}
+    tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve, **others})

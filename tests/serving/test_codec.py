@@ -1,4 +1,5 @@
 # pyright: reportAttributeAccessIssue=false
+import time
 from typing import Any
 
 import ml_dtypes
@@ -108,12 +109,47 @@ def malformed(shape: tuple[int, ...] = (2,), dtype: str = "float", **fields) -> 
         (malformed(dtype="string", tensor_content=b"ab"), "string_val"),
         (malformed((1 << 40, 1 << 40), float_val=[1]), "larger than"),
         (malformed((1 << 62, 4, 0)), "larger than"),
+        (malformed((1,) * 65), "at most 64 dimensions. Received: 65"),
     ],
     ids=lambda value: None if isinstance(value, str) else "",
 )
 def test_malformed(proto, text):
     with pytest.raises(CodecError, match=text):
         decode_tensor(proto)
+
+
+@pytest.mark.parametrize("message", [wire.TensorProto, tensor_pb2.TensorProto], ids=["private", "published"])
+@pytest.mark.parametrize("name", ["float", "double", "complex64", "complex128", "half", "int64"])
+@pytest.mark.parametrize("size", [255, 256, 40_000])
+def test_long_answers_are_the_messages_that_protobuf_writes(name, message, size):
+    dtype = BY_NAME[name]
+    array = np.arange(size).astype(dtype.numpy)
+    array[-2:] = 0, 1
+    proto, plain = message(), message(dtype=dtype.number)
+    plain.tensor_shape.dim.add(size=size)
+    getattr(plain, dtype.field).extend(array.view(dtype.element or dtype.numpy).tolist())
+    encode_values(array, proto)
+    assert proto == plain
+    assert proto.SerializeToString(deterministic=True) == plain.SerializeToString(deterministic=True)
+
+
+def test_a_million_floats_are_written_in_one_piece():
+    array = np.random.default_rng(0).random(1_000_000, np.float32)
+    encode_values(array, tensor_pb2.TensorProto())
+    times = []
+    for encode in (encode_values, lambda array, proto: proto.float_val.extend(array.tolist())):
+        proto = tensor_pb2.TensorProto()
+        started = time.thread_time()
+        encode(array, proto)
+        times.append(time.thread_time() - started)
+    assert times[0] < times[1] / 2
+
+
+def test_strings_count_with_their_length():
+    proto = malformed((100,), dtype="string", string_val=[b"x" * 1000])
+    assert decode_tensor(proto, max_bytes=102_400)[99] == b"x" * 1000
+    with pytest.raises(CodecError, match="102400 bytes in all, is larger than 102399"):
+        decode_tensor(proto, max_bytes=102_399)
 
 
 def test_a_bool_byte_is_0_or_1_in_memory():

@@ -3,7 +3,7 @@ import pathlib
 import pytest
 
 from serving.errors import UsageError
-from serving.model_config import all_versions, read_models
+from serving.model_config import ModelsReader, all_versions, read_models
 
 VERSIONS = (1, 2, 3, 7)
 
@@ -59,12 +59,40 @@ def test_base_path(tmp_path, base_path, want):
     [
         ("model_config_list {", "no ModelServerConfig"),
         ("unknown_field: 1", "no ModelServerConfig"),
+        ("", "must hold a `model_config_list .* half written"),
+        ("# nothing\n", "half written"),
+        ("custom_model_config {}", "Received: `custom_model_config`"),
         ('model_config_list { config { base_path: "/x" } }', "needs a `name`"),
         ('model_config_list { config { name: "m" } config { name: "m" } }', "Received twice: m"),
     ],
-    ids=["cut off", "unknown field", "no name", "name twice"],
+    ids=["cut off", "unknown field", "empty", "comment", "custom", "no name", "name twice"],
 )
 def test_a_wrong_file_is_refused(tmp_path, text, message):
     (tmp_path / "models.config").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_models(tmp_path, default=all_versions)
+
+
+def test_an_empty_list_is_allowed(tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "models.config").write_text("model_config_list {}")
+    assert read_models(tmp_path, default=all_versions) == []
+
+
+def test_a_file_that_was_there_may_not_vanish(tmp_path):
+    (tmp_path / "m").mkdir()
+    read = ModelsReader(tmp_path, default=all_versions)
+    assert [model.name for model in read()] == ["m"]
+    config = tmp_path / "models.config"
+    config.write_text('model_config_list { config { name: "listed" } }')
+    assert [model.name for model in read()] == ["listed"]
+    config.unlink()
+    with pytest.raises(UsageError, match="models.config is gone"):
+        read()
+    config.write_text('model_config_list { config { name: "again" } }')
+    assert [model.name for model in read()] == ["again"]
+
+
+def test_a_root_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(UsageError, match="nosuch cannot be read"):
+        read_models(tmp_path / "nosuch", default=all_versions)

@@ -94,6 +94,27 @@ def test_a_version_that_differs_from_its_manifest_does_not_load(version, write_m
         load(version)
 
 
+def test_an_input_of_unknown_rank_is_warned_of(tmp_path, publish, caplog):
+    version = publish("any_rank", tmp_path / "1")
+    load(version)
+    (record,) = [record for record in caplog.records if "rank_unknown" in record.message]
+    assert f"path={version} signature=serving_default inputs=x" in record.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("no room"), OSError(24, "Too many open files"), tf.errors.ResourceExhaustedError(None, None, "oom")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_want_of_resources_is_not_blamed_on_the_files(version, monkeypatch, error):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tf.compat.v1.saved_model, "load", fail)
+    with pytest.raises(type(error)):
+        load(version)
+
+
 def test_warm_up_requests_are_run(version):
     write_warm_up(version, X)
     load(version)
