@@ -37,8 +37,9 @@ def read_inputs(arguments: Sequence[str]) -> dict[str, np.ndarray]:
 
 def _read(name: str, path: pathlib.Path) -> np.ndarray:
     try:
-        found = np.load(path, allow_pickle=False)
-        array = found if isinstance(found, np.ndarray) else _take(name, path, found)
+        with path.open("rb") as stream:
+            found = np.load(stream, allow_pickle=False)
+            array = found if isinstance(found, np.ndarray) else _take(name, path, found)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"`--input {name}={path}`: no array can be read from the file: {error}") from error
     if not isinstance(array, np.ndarray):

@@ -1,6 +1,7 @@
 """SavedModels small enough to write in a second each, made with `tf.Module` alone."""
 
 import pathlib
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -89,7 +90,7 @@ def write_sequence(path: pathlib.Path) -> None:
 class AnyRank(tf.Module):
     """An input of unknown rank."""
 
-    @tf.function(input_signature=[tf.TensorSpec(tf.TensorShape(None), tf.float32, name="x")])
+    @tf.function(input_signature=[tf.TensorSpec(cast(Any, None), tf.float32, name="x")])
     def serve(self, x):
         return {"y": x + 1.0}
 

@@ -191,7 +191,9 @@ def test_an_unreachable_server_is_named(call, free_port):
         getattr(client, call)("conv", timeout_s=5)
 
 
-@pytest.mark.parametrize("address", ["", "localhost", "localhost:", ":8500", "localhost:x", "localhost:0", "h:70000"])
+@pytest.mark.parametrize(
+    "address", ["", "localhost", "localhost:", ":8500", "localhost:x", "localhost:0", "h:70000", "::1:8500"]
+)
 def test_a_wrong_address_is_refused(address):
     with pytest.raises(UsageError, match="HOST:PORT"):
         Client(address)
