@@ -1,5 +1,6 @@
 """Configurations: overrides by annotation, errors that name the field, files found by name and by path."""
 
+from pathlib import Path
 from typing import Any
 
 import descriptors
@@ -35,7 +36,7 @@ def test_override_is_converted_by_annotation(override, read, expected):
     ("override", "message"),
     [
         ("training.epochs", r"path.to.field=value"),
-        ("training.epoch=3", r"Unknown field in `training.epoch`: 'epoch'. Did you mean 'epochs'"),
+        ("training.epoch=3", r"Unknown field in `training`: 'epoch'. Did you mean 'epochs'"),
         ("training.epochs=three", r"`training.epochs` must be int.*Received: 'three'"),
         ("training.epochs=2.5", r"`training.epochs` must be int"),
         ("training.optimizer=adm", r"'adam', 'adamw' or 'sgd'"),
@@ -125,3 +126,34 @@ def test_every_config_says_its_command():
 def test_training_refuses(fields):
     with pytest.raises(InvalidValueError, match=next(iter(fields))):
         Training(epochs=1, **fields)
+
+
+def test_overrides_are_made_together_whatever_their_order():
+    overrides = ["training.weight_decay=0.1", "training.optimizer=adamw"]
+    for order in (overrides, overrides[::-1]):
+        training = apply_overrides(TINY, order).training
+        assert (training.weight_decay, training.optimizer) == (0.1, "adamw")
+    with pytest.raises(UsageError, match="`training` is set as a whole"):
+        apply_overrides(TINY, ["training=1", "training.epochs=2"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs=", "epoch=", r"line \d+: TypeError: .*unexpected keyword argument 'epoch'"),
+        ('schedule="cosine"', 'schedule="cosin"', "`training.schedule` must be .*Received: 'cosin'"),
+        ("Packaged(", "Packed(", r"line \d+: NameError"),
+    ],
+    ids=["key", "value", "name"],
+)
+def test_slip_in_a_file_is_named(tmp_path, old, new, message):
+    text = (Path(__file__).parents[2] / "configs" / "mnist_cnn.py").read_text()
+    assert old in text
+    (tmp_path / "mine.py").write_text(text.replace(old, new))
+    with pytest.raises(UsageError, match=message):
+        find_config(str(tmp_path / "mine.py"))
+
+
+def test_early_stopping_needs_a_validation_split():
+    with pytest.raises(InvalidValueError, match=r"early_stopping.*unless splits.validation is set"):
+        apply_overrides(TINY, ["training.early_stopping=2", "splits.validation=none"])

@@ -11,11 +11,11 @@ import pytest
 from zoo.compression.recipe import pruned_clustered
 from zoo.config import Training, apply_overrides
 from zoo.data.synthetic import Synthetic
-from zoo.errors import DataError, RunDirectoryError, TrainingError
+from zoo.errors import DataError, RunDirectoryError, TrainingError, UsageError
 from zoo.models.conv2d import Conv2DNet
 from zoo.training.compress import compress_run
 from zoo.training.evaluation import evaluate
-from zoo.training.history import read_history
+from zoo.training.history import HistoryLog, read_history
 from zoo.training.loop import make_optimizer, train
 from zoo.training.run_directory import RunDirectory
 from zoo.training.strategy import open_strategy
@@ -76,17 +76,17 @@ def test_same_seed_same_run_and_another_seed_another(run, tmp_path):
     assert max(difference) > 1e-2
 
 
-def test_resume_goes_on_after_the_last_whole_epoch(tmp_path, monkeypatch):
-    from zoo.training.history import HistoryLog
+class PowerCut(HistoryLog):
+    """Ends a training after its second epoch."""
 
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_resume_goes_on_after_the_last_backup(tmp_path, monkeypatch, capsys):
     path = tmp_path / "cut"
-
-    class PowerCut(HistoryLog):
-        def on_epoch_end(self, epoch, logs=None):
-            super().on_epoch_end(epoch, logs)
-            if epoch == 1:
-                raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr("zoo.training.history.HistoryLog", PowerCut)
         with pytest.raises(KeyboardInterrupt):
@@ -96,10 +96,46 @@ def test_resume_goes_on_after_the_last_whole_epoch(tmp_path, monkeypatch):
         train(TINY, path)
     with pytest.raises(RunDirectoryError, match="another experiment"):
         train(apply_overrides(TINY, ["training.epochs=9"]), path, resume=True)
+    before = read_history(path / "history.csv")
+    capsys.readouterr()
     resumed = train(TINY, path, resume=True)
-    with resumed.history_path.open() as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2", "3", "4", "5"]
+    assert "epoch 1/6" not in capsys.readouterr().err  # the first epoch was restored, not trained again
+    rows = read_history(resumed.history_path)
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4, 5]
+    assert rows[0] == before[0]
     assert evaluate(resumed, "test").scores["accuracy"] > 0.7
+
+
+def test_resume_leaves_a_finished_run_alone(run):
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
+    assert train(TINY, run.path, resume=True).path == run.path
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()} == before
+
+
+def test_early_stopping_keeps_the_best_epoch_of_a_resumed_run(tmp_path, monkeypatch):
+    settings = ["training.epochs=6", "training.early_stopping=2"]
+    experiment, path = apply_overrides(TINY, settings), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("zoo.training.history.HistoryLog", PowerCut)
+        with pytest.raises(KeyboardInterrupt):
+            train(experiment, path)
+    # As if the cut-off part had been the best: what follows can only be worse.
+    history = (path / "history.csv").read_text().splitlines()
+    names, best = history[0].split(","), history[1].split(",")
+    best[names.index("val_accuracy")] = "2.0"
+    (path / "history.csv").write_text("\n".join([history[0], ",".join(best)]) + "\n")
+    kept = (path / "checkpoints" / "best.weights.h5").read_bytes()
+    train(experiment, path, resume=True)
+    assert (path / "checkpoints" / "best.weights.h5").read_bytes() == kept
+
+
+def test_what_can_be_refused_is_refused_before_a_directory_is_made(tmp_path):
+    wrong_classes = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, num_classes=5))
+    wrong_value = dataclasses.replace(TINY, training=dataclasses.replace(TINY.training, optimizer="adma"))
+    for experiment, error in ((wrong_classes, DataError), (wrong_value, UsageError)):
+        with pytest.raises(error):
+            train(experiment, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path):
@@ -216,3 +252,12 @@ def test_benchmark_times_both_sides():
     assert result.examples == 64
     assert result.ratio_min <= result.ratio <= result.ratio_max
     assert result.zoo_examples_per_s > 0
+
+
+def test_benchmark_takes_what_the_split_holds_and_passes_errors_on():
+    from zoo.training.benchmark import measure_training
+
+    held = int(TINY.data.load(TINY.splits.train).cardinality())
+    assert measure_training(TINY, examples=10**6, rounds=1).examples == held // 8 * 8
+    with pytest.raises(TrainingError, match="fewer examples than one batch of 4096"):
+        measure_training(apply_overrides(TINY, ["training.batch_size=4096"]), examples=64, rounds=1)

@@ -49,7 +49,7 @@ def quickstart(folder: Path, as_json: bool) -> None:
 
     Example: zoo quickstart --dir /tmp/quickstart
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already and not empty. Remove it, or name another `--dir`.")
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()

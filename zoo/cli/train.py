@@ -21,7 +21,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 @_SET
 @click.option("--seed", type=int, help="Short for --set training.seed=N.")
 @click.option("--run-dir", type=click.Path(path_type=Path), help="New directory; by default runs/NAME-N.")
-@click.option("--resume", is_flag=True, help="Go on with a run that was cut off, after its last whole epoch.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was cut off, after its last backup.")
 @_JSON
 def train(
     config: str,

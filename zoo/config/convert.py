@@ -89,34 +89,48 @@ def apply_overrides(settings: Settings, overrides: Sequence[str]) -> Settings:
     Raises:
         UsageError: no `=`, an unknown field, or a value that is not of the field's type.
     """
+    changes: dict[str, Any] = {}
     for override in overrides:
         path, equals, text = override.partition("=")
         if not equals:
             raise UsageError(f"An override must be `path.to.field=value`. Received: {override!r}.")
-        settings = _replace(settings, path.strip().split("."), text.strip(), path.strip())
-    return settings
+        *groups, field = path.strip().split(".")
+        node = changes
+        for group in groups:
+            node = node.setdefault(group, {})
+            if not isinstance(node, dict):
+                raise UsageError(f"`{path.strip()}`: `{group}` is set as a whole by another override.")
+        node[field] = text.strip()
+    return _replace(settings, changes, "") if changes else settings
 
 
-def _replace(value: Any, keys: list[str], text: str, path: str) -> Any:
-    key, rest = keys[0], keys[1:]
+def _replace(value: Any, changes: Mapping[str, Any], path: str) -> Any:
+    """Returns `value` with all changes made at once, since one may be valid only together with another."""
     if isinstance(value, tuple):
-        if not key.isdigit() or int(key) >= len(value):
-            raise UnknownNameError(f"item in `{path}`", key, map(str, range(len(value))))
         items = list(value)
-        items[int(key)] = _replace(items[int(key)], rest, text, path)
+        for key, change in changes.items():
+            if not key.isdigit() or int(key) >= len(value):
+                raise UnknownNameError(f"item in `{path}`", key, map(str, range(len(value))))
+            items[int(key)] = _changed(items[int(key)], None, change, f"{path}.{key}")
         return tuple(items)
-    names = [field.name for field in dataclasses.fields(value)]
-    if key not in names:
-        raise UnknownNameError(f"field in `{path}`", key, names)
-    current = getattr(value, key)
-    if rest and not (dataclasses.is_dataclass(current) or isinstance(current, tuple)):
-        raise UsageError(f"`{path}`: `{key}` is a plain value and has no field `{rest[0]}`.")
-    if rest:
-        return dataclasses.replace(value, **{key: _replace(current, rest, text, path)})
-    hint = _hints(type(value))[key]
-    if dataclasses.is_dataclass(hint) or dataclasses.is_dataclass(current):
+    hints, names = _hints(type(value)), [field.name for field in dataclasses.fields(value)]
+    changed = {}
+    for key, change in changes.items():
+        if key not in names:
+            raise UnknownNameError(f"field in `{path or type(value).__name__}`", key, names)
+        changed[key] = _changed(getattr(value, key), hints[key], change, f"{path}.{key}" if path else key)
+    return dataclasses.replace(value, **changed)
+
+
+def _changed(current: Any, hint: Any, change: Any, path: str) -> Any:
+    is_group = dataclasses.is_dataclass(hint) or dataclasses.is_dataclass(current)
+    if isinstance(change, Mapping):
+        if not is_group and not isinstance(current, tuple):
+            raise UsageError(f"`{path}` is a plain value and has no field `{next(iter(change))}`.")
+        return _replace(current, change, path)
+    if is_group or hint is None:
         raise UsageError(f"`{path}` is a group of fields; set one of them, as in `{path}.FIELD=VALUE`.")
-    return dataclasses.replace(value, **{key: _from_text(hint, text, path)})
+    return _from_text(hint, change, path)
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:

@@ -19,7 +19,7 @@ __all__ = ["Experiment", "Splits", "Training"]
 class Splits:
     """Which examples serve what, in tfds's notation (`train[:55000]`).
 
-    Without a `validation` split there is no early stopping, and the last epoch's weights are kept.
+    The weights of the last epoch are kept, or with early stopping, which needs a `validation` split, of the best one.
     """
 
     train: str = "train"
@@ -86,3 +86,9 @@ class Experiment:
     task: AbstractTask
     training: Training
     transforms: tuple[AbstractTransform, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.training.early_stopping and not self.splits.validation:
+            raise InvalidValueError(
+                "training.early_stopping", "0 unless splits.validation is set", self.training.early_stopping
+            )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 
+from zoo.config.convert import from_json, to_json
 from zoo.config.experiment import Experiment
-from zoo.errors import UnknownNameError, UsageError
+from zoo.errors import UnknownNameError, UsageError, ZooError
 
 __all__ = ["find_config", "list_configs"]
 
@@ -63,10 +65,23 @@ def _run(path: Path) -> Experiment:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise UsageError(f"{path} is no Python file: {error}.") from error
+    except Exception as error:
+        raise _failed(path, error) from error
     config = getattr(module, "config", None)
     if not callable(config):
         raise UsageError(f"{path} has no function `config() -> Experiment`. Add one, as in configs/mnist_cnn.py.")
-    experiment = config()
+    try:
+        experiment = config()
+    except ZooError:
+        raise
+    except Exception as error:  # a misspelt field, most of the time
+        raise _failed(path, error) from error
     if not isinstance(experiment, Experiment):
         raise UsageError(f"`config()` of {path} must return an Experiment. Received: {type(experiment).__name__}.")
-    return experiment
+    return from_json(to_json(experiment))  # each value checked by its annotation
+
+
+def _failed(path: Path, error: Exception) -> UsageError:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    where = f"{path}, line {lines[-1]}" if lines else str(path)
+    return UsageError(f"{where}: {type(error).__name__}: {error}.")

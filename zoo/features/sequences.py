@@ -45,7 +45,9 @@ class SequenceNormalization(AbstractFeature):
 
         count, total, squares = 0, np.zeros(()), np.zeros(())
         for batch in batches:
-            frames = batch[self.tensor][batch["padding_mask"]].astype("float64")  # [frames, D]
+            frames = batch[self.tensor].astype("float64")
+            # [frames, D]; sequences that all have one length come without a mask
+            frames = frames[batch["padding_mask"]] if "padding_mask" in batch else frames.reshape(-1, frames.shape[-1])
             count, total = count + len(frames), total + frames.sum(axis=0)
             squares = squares + np.square(frames).sum(axis=0)
         if not count:
@@ -53,7 +55,9 @@ class SequenceNormalization(AbstractFeature):
         if not np.isfinite(squares).all():
             raise DataError(f"`{self.tensor}` of the training split holds a NaN or an infinity. Mend the data first.")
         mean = total / count
-        std = np.sqrt(np.maximum(squares / count - np.square(mean), 1e-12))
+        variance = squares / count - np.square(mean)
+        # A column that never changes in training stays as it is, or any change later would be blown up.
+        std = np.sqrt(np.where(variance > 1e-10 * np.maximum(np.square(mean), 1e-10), variance, 1.0))
         return dataclasses.replace(self, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
     def layer(self) -> keras.Layer:

@@ -27,7 +27,7 @@ class ScaleTensor(keras.layers.Layer):
 class StandardizeFrames(keras.layers.Layer):
     """Subtracts a mean and divides by a deviation, [D] each, in one tensor [B, T, D]; padded frames become zeros.
 
-    The mask is the dictionary's `padding_mask` bool [B, T]. The other tensors pass through.
+    The mask is the dictionary's `padding_mask` bool [B, T], where it has one. The other tensors pass through.
     """
 
     def __init__(self, tensor: str, mean: Sequence[float], std: Sequence[float], **kwargs):
@@ -36,6 +36,7 @@ class StandardizeFrames(keras.layers.Layer):
         self.mean, self.std = np.asarray(mean, "float32"), np.asarray(std, "float32")
 
     def call(self, tensors, training=False):
-        mask = ops.expand_dims(tensors["padding_mask"], -1)
         normal = (ops.cast(tensors[self.tensor], "float32") - self.mean) / self.std
-        return {**tensors, self.tensor: ops.where(mask, normal, 0.0)}
+        if "padding_mask" in tensors:
+            normal = ops.where(ops.expand_dims(tensors["padding_mask"], -1), normal, 0.0)
+        return {**tensors, self.tensor: normal}

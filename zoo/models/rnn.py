@@ -30,7 +30,7 @@ class RecurrentNet(AbstractModel):
         units: width of the state of each layer, in order.
         bidirectional: read each sequence in both directions and concatenate.
         pooling: the state after the last frame, or the average over frames.
-        dropout: rate on the input of each layer and before the head.
+        dropout: rate between the layers and before the head.
 
     Raises:
         InvalidValueError: a value out of range.

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.config import Experiment, from_json, to_json
-from zoo.errors import InvalidValueError, TrainingError
+from zoo.errors import InvalidValueError, TrainingError, ZooError
 from zoo.features.base import compose
 from zoo.training import inputs
 from zoo.training.loop import compiled, fit
@@ -58,25 +58,24 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> T
 
     Args:
         experiment: gives data, features, model, task and training.
-        examples: of the training split; rounded down to whole batches.
+        examples: of the training split, all where it holds fewer; rounded down to whole batches.
         rounds: at least 1.
 
     Raises:
-        TrainingError: a process ended.
+        TrainingError: a process failed; the message is its own.
     """
     if rounds < 1:
         raise InvalidValueError("rounds", "at least 1", rounds)
-    batch_size = experiment.training.batch_size
-    examples = max(1, examples // batch_size) * batch_size
-    splits = dataclasses.replace(experiment.splits, train=f"train[:{examples}]", validation=None)
-    document = to_json(dataclasses.replace(experiment, splits=splits))
-    with _Worker(document, "zoo", rounds + 1) as ours, _Worker(document, "keras", rounds + 1) as theirs:
+    document = to_json(experiment)
+    with _Worker(document, "zoo", examples, rounds) as ours, _Worker(document, "keras", examples, rounds) as theirs:
+        examples = ours.receive()
+        theirs.receive()
         first = ours.epoch(), theirs.epoch()
         pairs = [(ours.epoch(), theirs.epoch()) for _ in range(rounds)]
     ratios = [keras_s / zoo_s for zoo_s, keras_s in pairs]
     return Throughput(
         config=experiment.name,
-        batch_size=batch_size,
+        batch_size=experiment.training.batch_size,
         examples=examples,
         rounds=rounds,
         zoo_examples_per_s=round(examples / statistics.median(zoo_s for zoo_s, _ in pairs), 1),
@@ -92,11 +91,11 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> T
 class _Worker:
     """A process in one call of `fit`, which trains the next epoch each time it is asked."""
 
-    def __init__(self, document: Mapping[str, Any], side: Side, epochs: int):
+    def __init__(self, document: Mapping[str, Any], side: Side, examples: int, rounds: int):
         context = multiprocessing.get_context("spawn")
         self._side = side
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, document, side, epochs), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, document, side, examples, rounds + 1), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -111,20 +110,32 @@ class _Worker:
 
     def epoch(self) -> float:
         """Returns the seconds that an epoch took."""
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._connection.send("epoch")
-            return self._connection.recv()
-        except (EOFError, BrokenPipeError):
+        return self.receive()
+
+    def receive(self) -> Any:
+        """Returns what the process says next."""
+        try:
+            said = self._connection.recv()
+        except EOFError:
             raise TrainingError(
                 f"The process that trains the {self._side} side ended; its messages stand above."
             ) from None
+        if isinstance(said, str):
+            raise TrainingError(said)
+        return said
 
 
-def _work(connection: Connection, document: Mapping[str, Any], side: Side, epochs: int) -> None:
-    experiment = from_json(document)
-    experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
-    with contextlib.suppress(EOFError):
-        {"zoo": _fit_zoo, "keras": _fit_keras}[side](experiment, epochs, _turns(connection))
+def _work(connection: Connection, document: Mapping[str, Any], side: Side, examples: int, epochs: int) -> None:
+    try:
+        experiment = from_json(document)
+        experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
+        {"zoo": _fit_zoo, "keras": _fit_keras}[side](experiment, examples, epochs, connection)
+    except EOFError:  # the bench was ended
+        return
+    except ZooError as error:
+        connection.send(str(error))
 
 
 def _turns(connection: Connection) -> keras.callbacks.Callback:
@@ -142,39 +153,48 @@ def _turns(connection: Connection) -> keras.callbacks.Callback:
     return Turns()
 
 
-def _fit_zoo(experiment: Experiment, epochs: int, turns: keras.callbacks.Callback) -> None:
+def _fit_zoo(experiment: Experiment, examples: int, epochs: int, connection: Connection) -> None:
     """Trains as `zoo train` does."""
     strategy = open_strategy(experiment.training)
     with strategy.scope():
         model = experiment.model.build()
     batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
-    trained = compiled(model, experiment, int(batches.cardinality()), strategy)
-    fit(trained, batches, None, epochs=epochs, title="zoo", callbacks=[turns])
+    batches = batches.take(max(1, examples // experiment.training.batch_size))
+    steps = int(batches.cardinality())
+    trained = compiled(model, experiment, steps, strategy)
+    connection.send(steps * experiment.training.batch_size)
+    fit(trained, batches, None, epochs=epochs, title="zoo", callbacks=[_turns(connection)])
 
 
-def _fit_keras(experiment: Experiment, epochs: int, turns: keras.callbacks.Callback) -> None:
+def _fit_keras(experiment: Experiment, examples: int, epochs: int, connection: Connection) -> None:
     """Trains by `model.fit(x, y, batch_size=...)`."""
     model = experiment.model.build()
-    x, y = _arrays(experiment, model)
+    x, y = _arrays(experiment, model, max(examples, experiment.training.batch_size))
     model.compile(optimizer="adam", loss=experiment.task.losses(), metrics=experiment.task.metrics())
+    connection.send(examples)
     model.fit(
         x,
         y,  # type: ignore[arg-type]
         batch_size=experiment.training.batch_size,
         epochs=epochs,
         verbose=0,  # type: ignore[arg-type]
-        callbacks=[turns],
+        callbacks=[_turns(connection)],
     )
 
 
-def _arrays(experiment: Experiment, model: keras.Model) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _arrays(
+    experiment: Experiment, model: keras.Model, examples: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns inputs and targets of the first examples, in whole batches."""
     import numpy as np
 
     from zoo.data.pipeline import take_arrays
 
-    raw = take_arrays(experiment.data, experiment.splits.train, 10**9)
-    targets = {name: raw.pop(name) for name in experiment.task.targets()}
-    featured = compose(experiment.features)(dict(raw))
+    raw = take_arrays(experiment.data, experiment.splits.train, examples)
+    held = len(next(iter(raw.values())))
+    whole = held - held % experiment.training.batch_size
+    targets = {name: raw.pop(name)[:whole] for name in experiment.task.targets()}
+    featured = compose(experiment.features)({name: value[:whole] for name, value in raw.items()})
     tensors = {**{name: np.asarray(tensor) for name, tensor in featured.items()}, **targets}
     x, y = experiment.task.split(tensors)
     return {name: x[name] for name in model.input}, y

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.config import Experiment, Training
-from zoo.errors import RunDirectoryError, TrainingError, UsageError
+from zoo.config import Experiment, Training, from_json, to_json
+from zoo.errors import RunDirectoryError, TrainingError
 from zoo.training import inputs
 from zoo.training.evaluation import evaluate
 from zoo.training.run_directory import RunDirectory
@@ -29,34 +29,42 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
     Args:
         experiment: what to train.
         run_dir: new or empty, or with `resume` a run of the same experiment that was cut off.
-        resume: go on after the last whole epoch.
+        resume: go on after the last backup, which is an epoch or ten seconds old at most; a run that has ended is
+            returned as it is.
 
     Raises:
+        UsageError: a value of the experiment is of the wrong kind.
         RunDirectoryError: the directory is in use, or holds another experiment.
         DataError: the data is not there, or does not fit the model or the task.
         TrainingError: the loss became NaN, or devices are not as asked.
     """
     import keras
 
-    info = experiment.data.info()
+    experiment = from_json(to_json(experiment))  # each value checked by its annotation, as `--set` does
+    run = RunDirectory.open(run_dir) if resume else RunDirectory.free(run_dir)
     keras.utils.set_random_seed(experiment.training.seed)
     strategy = open_strategy(experiment.training)
     experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
-    run = _reopen(Path(run_dir), experiment) if resume else RunDirectory.create(run_dir, experiment)
-    run.write_info(info)
+    if resume:
+        _check_same(run, experiment)
+        if run.model_path.is_file():
+            return run
 
     with strategy.scope():
         model = experiment.model.build()
-    experiment.task.check(model, info.label_names)
     batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
+    info = experiment.data.info()  # after the first batches: tfds counts examples when it has prepared them
+    experiment.task.check(model, info.label_names)
     inputs.check_inputs(model, batches, info)
-    steps = _steps(batches, experiment)
     validation = None
     if experiment.splits.validation:
         validation = inputs.model_batches(experiment, experiment.splits.validation, list(model.input), training=False)
 
+    if not resume:  # all that can be refused was
+        run = RunDirectory.create(run_dir, experiment)
+    run.write_info(info)
     started = time.monotonic()
-    trained = compiled(model, experiment, steps, strategy)
+    trained = compiled(model, experiment, int(batches.cardinality()), strategy)
     history = fit(
         trained,
         batches,
@@ -135,16 +143,20 @@ def fit(
                 )
 
     steps = int(batches.cardinality())
-    history = model.fit(
-        # One endless iterator for all epochs: under a strategy, Keras needs 0.1 to 0.3 s to make a new one.
-        batches.repeat(),
-        steps_per_epoch=steps,
-        validation_data=validation,
-        epochs=epochs,
-        shuffle=False,  # the dataset shuffles itself; Keras warns otherwise
-        verbose=0,  # type: ignore[arg-type]
-        callbacks=[StopOnNaN(), Progress(title), *callbacks],
-    )
+    progress = Progress(title)
+    try:
+        history = model.fit(
+            # One endless iterator for all epochs: under a strategy, Keras needs 0.1 to 0.3 s to make a new one.
+            batches.repeat(),
+            steps_per_epoch=steps,
+            validation_data=validation,
+            epochs=epochs,
+            shuffle=False,  # the dataset shuffles itself; Keras warns otherwise
+            verbose=0,  # type: ignore[arg-type]
+            callbacks=[StopOnNaN(), progress, *callbacks],
+        )
+    finally:
+        progress.close()  # an exception must not leave a terminal's cursor hidden
     return [dict(zip(history.history, figures, strict=True)) for figures in zip(*history.history.values(), strict=True)]
 
 
@@ -170,31 +182,19 @@ def make_optimizer(training: Training, steps_per_epoch: int) -> keras.optimizers
     return keras.optimizers.Adam(rate)
 
 
-def _steps(batches: tf.data.Dataset, experiment: Experiment) -> int:
-    steps = int(batches.cardinality())
-    if steps == 0:
-        raise UsageError(
-            f"The training split {experiment.splits.train!r} is smaller than one batch. "
-            f"Received: training.batch_size={experiment.training.batch_size}. Give a smaller one."
-        )
-    return steps
-
-
-def _reopen(path: Path, experiment: Experiment) -> RunDirectory:
-    run = RunDirectory.open(path)
+def _check_same(run: RunDirectory, experiment: Experiment) -> None:
     if run.experiment() != experiment:
         raise RunDirectoryError(
-            f"{path} holds another experiment than the one asked for. "
+            f"{run.path} holds another experiment than the one asked for. "
             "Resume with the same config, seed and overrides, or name another `--run-dir`."
         )
-    return run
 
 
 def _callbacks(experiment: Experiment, run: RunDirectory, validated: bool) -> list[keras.callbacks.Callback]:
     from keras import callbacks
 
-    from zoo.training.backup import Backup
-    from zoo.training.history import HistoryLog
+    from zoo.training.backup import Backup, BestWeights
+    from zoo.training.history import HistoryLog, read_history
 
     chosen: list[Any] = [
         Backup(run.checkpoints / "backup"),
@@ -202,12 +202,10 @@ def _callbacks(experiment: Experiment, run: RunDirectory, validated: bool) -> li
         callbacks.TensorBoard(str(run.tensorboard), write_graph=False),
     ]
     if validated and experiment.training.early_stopping:
-        chosen.append(
-            callbacks.EarlyStopping(
-                experiment.task.MONITOR,
-                mode="max",
-                patience=experiment.training.early_stopping,
-                restore_best_weights=True,
-            )
-        )
+        monitor = experiment.task.MONITOR
+        before = [row[monitor] for row in read_history(run.history_path)]
+        chosen += [
+            callbacks.EarlyStopping(monitor, mode="max", patience=experiment.training.early_stopping),
+            BestWeights(run.checkpoints / "best.weights.h5", monitor, max(before, default=None)),
+        ]
     return chosen

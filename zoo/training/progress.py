@@ -66,7 +66,8 @@ class Progress(keras.callbacks.Callback):
         line = f"{self._title}: epoch {epoch + 1}/{total}  {figures}  {passed:.0f} s, {left:.0f} s left"
         print(line, file=sys.stderr, flush=True)
 
-    def on_train_end(self, logs=None):
+    def close(self) -> None:
+        """Ends the bar, also where training was interrupted."""
         if self._bar:
             self._bar.stop()
 

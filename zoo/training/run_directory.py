@@ -36,7 +36,7 @@ def load_model(path: Path) -> keras.Model:
         raise RunDirectoryError(f"There is no model at {path}. Did training end? `zoo train --resume` goes on with it.")
     try:
         model = keras.saving.load_model(path, custom_objects=registry.custom_objects(), compile=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunDirectoryError(f"The model at {path} cannot be read: {error}. Train or compress again.") from error
     assert isinstance(model, keras.Model)
     return model
@@ -55,14 +55,26 @@ class RunDirectory:
         Raises:
             RunDirectoryError: the directory is there and not empty.
         """
+        document = to_json(experiment)
+        run = cls.free(path)
+        for folder in (run.plots, run.checkpoints):
+            folder.mkdir(parents=True, exist_ok=True)
+        run._write("config.json", document)
+        return run
+
+    @classmethod
+    def free(cls, path: Path | str) -> RunDirectory:
+        """Returns the run that `create` would make, nothing written.
+
+        Raises:
+            RunDirectoryError: the directory is there and not empty.
+        """
         run = cls(Path(path))
         if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
             raise RunDirectoryError(
-                f"{run.path} is there already and not empty. Go on with it by `--resume`, or name another `--run-dir`."
+                f"{run.path} is there already and not empty. Name another `--run-dir`, or, where `zoo train` was cut "
+                "off in it, go on by `--resume`."
             )
-        for folder in (run.plots, run.checkpoints):
-            folder.mkdir(parents=True, exist_ok=True)
-        run.write_experiment(experiment)
         return run
 
     @classmethod
@@ -102,10 +114,6 @@ class RunDirectory:
     def tensorboard(self) -> Path:
         """Event files."""
         return self.path / "tensorboard"
-
-    def write_experiment(self, experiment: Experiment) -> None:
-        """Writes `config.json`."""
-        self._write("config.json", to_json(experiment))
 
     def experiment(self) -> Experiment:
         """Returns the resolved experiment."""

@@ -19,8 +19,8 @@ def open_strategy(training: Training) -> tf.distribute.Strategy:
     """Returns the strategy of `training`: every visible GPU, or `logical_cpus` parts of the CPU, or none.
 
     Raises:
-        TrainingError: the CPU cannot be cut any more since TensorFlow has started, or the batch is smaller than the
-            number of replicas.
+        TrainingError: the CPU cannot be cut any more since TensorFlow has started, or the replicas do not divide the
+            batch.
     """
     import tensorflow as tf
 
@@ -31,10 +31,10 @@ def open_strategy(training: Training) -> tf.distribute.Strategy:
     devices = tf.config.list_logical_devices("GPU")
     if training.logical_cpus > 1 or not devices:
         devices = tf.config.list_logical_devices("CPU")[: training.logical_cpus]
-    if len(devices) > training.batch_size:
+    if training.batch_size % len(devices):  # unequal shares would weigh unequally
         raise TrainingError(
-            f"{len(devices)} replicas cannot share a batch of {training.batch_size}. "
-            f"Give training.batch_size={len(devices)} or more."
+            f"{len(devices)} replicas cannot share a batch of {training.batch_size} evenly. "
+            f"Give a training.batch_size that {len(devices)} divides."
         )
     # On CPUs the default reduction is a collective whose keys begin anew with each strategy: a second strategy in one
     # process fails with "Shape mismatch in the collective instance".
