@@ -65,7 +65,7 @@ def test_recipe_takes_overrides_too():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": {"type": "conv3d"}}, r"Unknown model: 'conv3d'. Did you mean 'conv1d'|Unknown model: 'conv3d'"),
+        ({"model": {"type": "conv3d"}}, r"Unknown model: 'conv3d'. Did you mean 'conv[12]d'"),
         ({"model": {"type": "conv2d"}}, r"`model` needs `num_classes`"),
         ({"model": 3}, r"`model` must be an object with a `type`"),
         ({"moddel": 3}, r"Unknown field of `Experiment`: 'moddel'. Did you mean 'model'"),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import DataUnavailableError
+from zoo.errors import DataUnavailableError, RunDirectoryError
 from zoo.reporting import plots
 from zoo.training.run_directory import RunDirectory
 
@@ -42,8 +42,16 @@ def run_section(run: RunDirectory, *, evaluation: Evaluation | None = None, exam
 
     `evaluation` is that of the test split where it is known already.
 
-    Where the data is not at hand, the pictures that need it are left out and the section says so.
+    Where the data is not at hand, or the run has no model yet, the pictures that need it are left out and the section
+    says so.
     """
+    history = plots.read_history(run)
+    pictures = [Picture("Training", plots.svg_of(plots.history_figure(history)))] if history else []
+    details = {"Configuration": json.dumps(json.loads((run.path / "config.json").read_text()), indent=2)}
+    try:
+        pictures += _answers(run, evaluation, examples)
+    except (DataUnavailableError, RunDirectoryError) as error:
+        details["Pictures left out"] = str(error)
     metrics = run.metrics()
     rows = [
         (f"{group}: {name.replace('_', ' ')}", f"{value:.4f}" if isinstance(value, float) else value)
@@ -51,13 +59,6 @@ def run_section(run: RunDirectory, *, evaluation: Evaluation | None = None, exam
         for name, value in figures.items()
         if isinstance(value, int | float | str)
     ]
-    history = plots.read_history(run)
-    pictures = [Picture("Training", plots.svg_of(plots.history_figure(history)))] if history else []
-    details = {"Configuration": json.dumps(json.loads((run.path / "config.json").read_text()), indent=2)}
-    try:
-        pictures += _answers(run, evaluation, examples)
-    except DataUnavailableError as error:
-        details["Pictures left out"] = str(error)
     return Section(run.experiment().name, ["figure", "value"], rows, pictures, details)
 
 

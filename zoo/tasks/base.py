@@ -25,11 +25,9 @@ class AbstractTask(abc.ABC):
 
     Attributes:
         MONITOR: the validation metric that decides which epoch is best; higher is better.
-        HEADLINE: the one figure of `score` that a table shows.
     """
 
     MONITOR: ClassVar[str]
-    HEADLINE: ClassVar[str]
 
     @abc.abstractmethod
     def targets(self) -> tuple[str, ...]:

@@ -31,7 +31,6 @@ class Classification(AbstractTask):
     """
 
     MONITOR: ClassVar = "val_accuracy"
-    HEADLINE: ClassVar = "accuracy"
 
     label: str = "label"
     output: str = "logits"
