@@ -261,3 +261,18 @@ def test_benchmark_takes_what_the_split_holds_and_passes_errors_on():
     assert measure_training(TINY, examples=10**6, rounds=1).examples == held // 8 * 8
     with pytest.raises(TrainingError, match="fewer examples than one batch of 4096"):
         measure_training(apply_overrides(TINY, ["training.batch_size=4096"]), examples=64, rounds=1)
+
+
+def test_data_of_any_size_does_not_fit_a_model_of_one_size():
+    import keras
+    import tensorflow as tf
+
+    from zoo.training.inputs import check_inputs
+
+    spec = {"image": tf.TensorSpec([None, None, None, 3], tf.uint8)}
+    batches = tf.data.Dataset.from_generator(lambda: iter(()), output_signature=(spec, {}))
+    fixed = keras.Model({"image": (image := keras.Input((32, 32, 3), name="image"))}, {"logits": image})
+    with pytest.raises(DataError, match=r"\[None, None, 3\].*takes \[32, 32, 3\]"):
+        check_inputs(fixed, batches, TINY.data.info())
+    free = keras.Model({"image": (image := keras.Input((None, None, 3), name="image"))}, {"logits": image})
+    check_inputs(free, batches, TINY.data.info())

@@ -90,10 +90,10 @@ def check_inputs(model: keras.Model, batches: tf.data.Dataset, info: DataInfo) -
         expected = named[name].shape
         shape = tuple(tensor.shape)
         fits = len(shape) == len(expected) and all(
-            a is None or b is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True)
+            given == wanted or wanted is None for given, wanted in zip(shape[1:], expected[1:], strict=True)
         )
         if not fits:
             raise DataError(
                 f"`{name}` of `{info.name}` has the shape {list(shape[1:])} and the model takes "
-                f"{list(expected[1:])}. Set the model's own fields to the data's."
+                f"{list(expected[1:])} (None: any size). Set the model's own fields to the data's."
             )
