@@ -83,8 +83,6 @@ def decode_inputs(signature: Signature, protos: Mapping[str, Any], *, limits: Li
                 f"Inputs expected to be in the set {{{','.join(specs)}}}."
             )
         headers[name] = _read_header(index, spec, protos[name], limits)
-    if len(headers) > 1:
-        _check_batch(specs, headers)
     return [_decode_body(name, protos[name], header) for name, header in headers.items()]
 
 
@@ -108,18 +106,20 @@ def _decode_body(name: str, proto: Any, header: Header) -> np.ndarray:
 
 
 def check_array(spec: TensorSpec, shape: tuple[int, ...]) -> None:
-    """Raise `InvalidInputError` unless a tensor of `shape` fits `spec` and none of its open axes is empty."""
+    """Raise `InvalidInputError` unless a tensor of `shape` fits `spec` and holds at least one example.
+
+    Whether tensors belong together, and whether a sequence may be empty, is the graph's to say, as it is for TensorFlow
+    Serving: a model may score one query against many items, or take a user without a history.
+    """
     if not spec.accepts(shape):
         raise InvalidInputError(
             f"Input `{spec.name}` must have shape {spec.shape_text()}. Received: {list(shape)}."
             + (" Add the batch dimension in front." if spec.shape and spec.accepts((1, *shape)) else "")
         )
-    if 0 not in shape or not spec.shape:
-        return
-    for axis, (fixed, size) in enumerate(zip(spec.shape, shape, strict=True)):
-        if fixed is None and size == 0:
-            what = "holds no examples: its batch size" if axis == 0 else f"is empty: its axis {axis}"
-            raise InvalidInputError(f"Input `{spec.name}` {what} must be at least 1. Received: shape {list(shape)}.")
+    if shape and shape[0] == 0 and spec.shape and spec.shape[0] is None:
+        raise InvalidInputError(
+            f"Input `{spec.name}` holds no examples: its batch size must be at least 1. Received: shape {list(shape)}."
+        )
 
 
 def _check_limits(spec: TensorSpec, header: Header, limits: Limits) -> None:
@@ -135,13 +135,6 @@ def _check_limits(spec: TensorSpec, header: Header, limits: Limits) -> None:
             f"Input `{spec.name}` must hold at most {limits.max_batch_size} rows. Received: {header.shape[0]}. Send "
             f"smaller batches, or start the server with a larger `--max-batch-size`."
         )
-
-
-def _check_batch(specs: Mapping[str, TensorSpec], headers: Mapping[str, Header]) -> None:
-    sizes = {name: headers[name].shape[0] for name, spec in specs.items() if spec.shape and spec.shape[0] is None}
-    if len(set(sizes.values())) > 1:
-        received = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise InvalidInputError(f"All inputs must have the same batch size. Received: {received}.")
 
 
 def select_outputs(signature: Signature, output_filter: Iterable[str]) -> Iterable[str]:
