@@ -17,6 +17,7 @@ from zoo.errors import CompressionError, InvalidValueError, UnknownNameError
 from zoo.training.compress import compress
 
 LOSS = "mean_squared_error"
+WRONG: Any = "lin"
 
 
 def two_layers():
@@ -38,9 +39,11 @@ def data(rows=64):
         (lambda: Prune(0.5, initial_sparsity=0.6), "initial_sparsity"),
         (lambda: Prune(0.5, begin=0.7, end=0.6), "end"),
         (lambda: Prune(0.5, num_updates=0), "num_updates"),
+        (lambda: Prune(0.5, schedule=WRONG), "schedule"),
         (lambda: Cluster(1), "num_clusters"),
+        (lambda: Cluster(4, initializer=WRONG), "initializer"),
     ],
-    ids=["one", "negative", "initial", "order", "updates", "clusters"],
+    ids=["one", "negative", "initial", "order", "updates", "schedule", "clusters", "initializer"],
 )
 def test_refused_values(make, field):
     with pytest.raises(InvalidValueError, match=f"`{field}` must be"):
@@ -177,7 +180,7 @@ class Subclassed(keras.Model):
     [
         (lambda: tf.data.Dataset.from_tensors(data(8)).repeat(), "Received: endless"),
         (lambda: tf.data.Dataset.from_tensors(data(8)).take(0), "Received: 0 batches"),
-        (lambda: [1, 2, 3], "or a pair"),
+        (lambda: [1, 2, 3], "a pair"),
     ],
     ids=["endless", "empty", "list"],
 )
@@ -205,3 +208,61 @@ def test_tfmot_leaves_the_environment_as_it_was():
 
     _tfmot.constant_sparsity(0.5, 0, 1, 1)
     assert "TF_USE_LEGACY_KERAS" not in os.environ
+
+
+def test_towers_whose_layers_have_the_same_names_are_both_compressed(seeded):
+    def tower(name):
+        x = keras.Input((6,))
+        return keras.Model(x, keras.layers.Dense(8, name="hidden")(x), name=name)
+
+    a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
+    model = keras.Model([a, b], keras.layers.Dot(1)([tower("user")(a), tower("item")(b)]))
+    x, y = data()
+    small = compress(model, ([x, x[::-1].copy()], y[:, :1]), [Prune(0.75)], loss=LOSS, epochs=1)
+    kernels = [np.asarray(weight) for weight in small.trainable_variables if weight.path == "hidden/kernel"]
+    assert [round(float((kernel == 0).mean()), 2) for kernel in kernels] == [0.75, 0.75]
+
+
+@pytest.mark.parametrize("initializer", ["linear", "density", "kmeans++", "random"])
+def test_clustering_a_pruned_model_keeps_its_zeros(initializer, seeded):
+    pruned = compress(two_layers(), data(), [Prune(0.75)], loss=LOSS, epochs=2)
+    zeros = np.asarray(pruned.get_layer("first").kernel) == 0
+    small = compress(pruned, data(), [Cluster(6, initializer=initializer)], loss=LOSS, epochs=8, learning_rate=0.05)
+    kernel = np.asarray(small.get_layer("first").kernel)
+    np.testing.assert_array_equal(kernel == 0, zeros)
+    assert len(np.unique(kernel)) <= 6
+
+
+def test_losses_that_layers_add_count(seeded):
+    class Penalty(keras.layers.Layer):
+        def call(self, x):
+            self.add_loss(keras.ops.mean(keras.ops.ones_like(x)) + 6.0)  # pyright: ignore[reportOptionalOperand]
+            return x
+
+    x = keras.Input((6,), name="x")
+    hidden = keras.layers.Dense(8, kernel_regularizer=keras.regularizers.L2(0.5), name="first")(x)
+    model = keras.Model(x, keras.layers.Dense(2, name="second")(Penalty()(hidden)))
+    inputs, targets = data()
+    model.compile("sgd", LOSS)
+    expected: Any = model.evaluate(inputs, targets, verbose=0)  # pyright: ignore[reportArgumentType]
+    attachment = Prune(0.0).attach({"first/kernel": model.get_layer("first").kernel}, {}, 1)
+    trained = Reparametrized(model, [attachment], [attachment])
+    trained.compile(keras.optimizers.SGD(0.0), LOSS)
+    history = trained.fit(inputs, targets, batch_size=64, verbose=0)  # pyright: ignore[reportArgumentType]
+    assert expected > 7
+    assert history.history["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_order_that_would_break_a_promise_is_refused_before_any_work(seeded):
+    with pytest.raises(InvalidValueError, match=r"order.*Prune, Cluster.*Received: transforms='Cluster, Prune'"):
+        compress(two_layers(), data(), [Cluster(4), Prune(0.5)], loss=LOSS, epochs=1)
+
+
+def test_sample_weights_are_taken(seeded):
+    x, y = data()
+    weights = np.zeros(len(x), "float32")
+    history_free = compress(two_layers(), (x, y, weights), [Prune(0.5)], loss=LOSS, epochs=1)
+    assert float((np.asarray(history_free.get_layer("first").kernel) == 0).mean()) == 0.5
+    too_many: Any = (x, y, weights, weights)
+    with pytest.raises(CompressionError, match="sample_weight"):
+        compress(two_layers(), too_many, [Prune(0.5)], loss=LOSS, epochs=1)

@@ -11,7 +11,7 @@ import abc
 import dataclasses
 import fnmatch
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.errors import CompressionError, UnknownNameError
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["AbstractAttachment", "AbstractTransform", "select"]
+__all__ = ["AbstractAttachment", "AbstractTransform", "named_weights", "select"]
 
 
 class AbstractAttachment(abc.ABC):
     """A transform at work on the weights of one model.
 
     Attributes:
-        weights: the variables it works on, by path.
+        weights: the variables it works on, by their name of `named_weights`.
     """
 
     weights: Mapping[str, keras.Variable]
@@ -56,7 +56,12 @@ class AbstractTransform(abc.ABC):
     Args:
         only: work on these layers alone; names or patterns (`stage*`), matched with each part of a weight's path.
         skip: leave these layers as they are.
+
+    Attributes:
+        ORDER: transforms of one call must rise in it: each keeps what those before it promised.
     """
+
+    ORDER: ClassVar[int]
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
@@ -74,6 +79,19 @@ class AbstractTransform(abc.ABC):
         """
 
 
+def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
+    """Returns the trainable variables by path, each once; paths that several have get a number: `hidden/kernel.2`.
+
+    Functional models in a model keep the names of their layers, so two towers may have the same ones.
+    """
+    named: dict[str, keras.Variable] = {}
+    counts: dict[str, int] = {}
+    for variable in model.trainable_variables:
+        counts[variable.path] = count = counts.get(variable.path, 0) + 1
+        named[variable.path if count == 1 else f"{variable.path}.{count}"] = variable
+    return named
+
+
 def select(model: keras.Model, transform: AbstractTransform) -> dict[str, keras.Variable]:
     """Returns the weights that `transform` works on: trainable, two or more axes, no bias.
 
@@ -82,8 +100,8 @@ def select(model: keras.Model, transform: AbstractTransform) -> dict[str, keras.
         CompressionError: nothing is left to compress.
     """
     weights = {
-        variable.path: variable
-        for variable in model.trainable_variables
+        path: variable
+        for path, variable in named_weights(model).items()
         if len(variable.shape) >= 2 and variable.name != "bias"
     }
     if not weights:

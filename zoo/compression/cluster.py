@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from zoo.compression import _tfmot
 from zoo.compression.base import AbstractAttachment, AbstractTransform
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Cluster"]
 
+_INITIALIZERS = ("linear", "kmeans++", "density", "random")
+_PRUNED_SHARE = 0.1  # of zeros from which on they are no accident
 _LLOYD_STEPS = 20  # centroids of 10^5 weights and 16 clusters settle within about 15
 
 
 @dataclasses.dataclass(frozen=True)
 class Cluster(AbstractTransform):
-    """Gives each weight tensor at most `num_clusters` values, zero among them where the tensor was pruned.
+    """Gives each weight tensor at most `num_clusters` values; what was pruned before stays zero.
+
+    A tensor counts as pruned where at least a tenth of it is zero.
 
     Args:
         num_clusters: values per tensor, zero included; at least 2. A smaller tensor keeps all its values.
@@ -36,6 +40,8 @@ class Cluster(AbstractTransform):
         InvalidValueError: a value out of range.
     """
 
+    ORDER: ClassVar = 2
+
     num_clusters: int
     _: dataclasses.KW_ONLY
     initializer: Literal["linear", "kmeans++", "density", "random"] = "linear"
@@ -43,6 +49,8 @@ class Cluster(AbstractTransform):
     def __post_init__(self) -> None:
         if self.num_clusters < 2:
             raise InvalidValueError("num_clusters", "at least 2", self.num_clusters)
+        if self.initializer not in _INITIALIZERS:
+            raise InvalidValueError("initializer", f"one of {', '.join(_INITIALIZERS)}", self.initializer)
 
     def attach(
         self, weights: Mapping[str, keras.Variable], values: Mapping[str, np.ndarray], num_steps: int
@@ -65,6 +73,13 @@ class _Centroids(AbstractAttachment):
             for path in weights
         }
         self._keep_zero = {path: bool((values[path] == 0).any()) for path in weights}
+        self._pruned = {
+            path: keras.Variable(
+                values[path] == 0, dtype="bool", trainable=False, name=f"{path.replace('/', '_')}_pruned"
+            )
+            for path in weights
+            if _PRUNED_SHARE <= (values[path] == 0).mean() < 1
+        }
 
     def variables(self) -> list[keras.Variable]:
         return list(self._centroids.values())
@@ -75,6 +90,9 @@ class _Centroids(AbstractAttachment):
     def apply(self, path: str, value: tf.Tensor) -> tf.Tensor:
         import tensorflow as tf
 
+        pruned = self._pruned.get(path)
+        if pruned is not None:  # neither the value nor the gradient behind it may move
+            value = tf.where(pruned.value, 0.0, value)
         centroids = tf.sort(tf.convert_to_tensor(self._centroids[path].value))
         borders = tf.stop_gradient((centroids[1:] + centroids[:-1]) / 2)
         nearest = tf.searchsorted(borders, tf.reshape(tf.stop_gradient(value), [-1]))
@@ -87,10 +105,12 @@ class _Centroids(AbstractAttachment):
     def verify(self, path: str, value: np.ndarray) -> str | None:
         import numpy as np
 
-        distinct = len(np.unique(value))
-        if distinct <= self._num_clusters:
-            return None
-        return f"{distinct} distinct values, {self._num_clusters} promised"
+        distinct, pruned = len(np.unique(value)), self._pruned.get(path)
+        if distinct > self._num_clusters:
+            return f"{distinct} distinct values, {self._num_clusters} promised"
+        if pruned is not None and (moved := int((value[np.asarray(pruned)] != 0).sum())):
+            return f"{moved} weights that were pruned before are no longer zero"
+        return None
 
 
 def _straight_through(shared: tf.Tensor, value: tf.Tensor) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from zoo.compression import _tfmot
 from zoo.compression.base import AbstractAttachment, AbstractTransform
@@ -40,6 +40,8 @@ class Prune(AbstractTransform):
         InvalidValueError: a value out of range.
     """
 
+    ORDER: ClassVar = 1
+
     sparsity: float
     _: dataclasses.KW_ONLY
     initial_sparsity: float = 0.0
@@ -58,6 +60,8 @@ class Prune(AbstractTransform):
             raise InvalidValueError("begin", "at least 0 and below 1", self.begin)
         if not self.begin <= self.end <= 1:
             raise InvalidValueError("end", f"between begin={self.begin} and 1", self.end)
+        if self.schedule not in ("polynomial", "constant"):
+            raise InvalidValueError("schedule", "polynomial or constant", self.schedule)
         if self.num_updates < 1:
             raise InvalidValueError("num_updates", "at least 1", self.num_updates)
 

@@ -43,9 +43,11 @@ class Reparametrized(BuiltOnReplicas, keras.Model):
 
     def call(self, inputs, training=False):
         """Returns what `inner` answers with its weights transformed."""
-        mapping = list(_transformed(self._attachments))
-        with keras.StatelessScope(state_mapping=mapping) as scope:
+        mapping = [(variable, value) for _, variable, value in _transformed(self._attachments)]
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
             outputs = self.inner(inputs, training=training)
+        for loss in scope.losses or ():
+            self.add_loss(loss)
         for variable in self.inner.non_trainable_variables:
             written = scope.get_current_value(variable)
             if written is not None:
@@ -60,19 +62,19 @@ class Reparametrized(BuiltOnReplicas, keras.Model):
 
 
 def _transformed(attachments: Sequence[AbstractAttachment]):
-    """Yields `(variable, transformed tensor)` for each variable that a transform works on."""
+    """Yields `(name, variable, transformed tensor)` for each variable that a transform works on."""
     variables = {path: weight for attachment in attachments for path, weight in attachment.weights.items()}
     for path, variable in variables.items():
         value = tf.convert_to_tensor(variable.value)
         for attachment in attachments:
             if path in attachment.weights:
                 value = attachment.apply(path, value)
-        yield variable, value
+        yield path, variable, value
 
 
 def transformed(attachments: Sequence[AbstractAttachment]) -> dict[str, np.ndarray]:
     """Returns the transformed values by path, as they stand now."""
-    return {variable.path: np.asarray(value) for variable, value in _transformed(attachments)}
+    return {path: np.asarray(value) for path, _, value in _transformed(attachments)}
 
 
 def write_back(attachments: Sequence[AbstractAttachment]) -> None:
@@ -81,7 +83,7 @@ def write_back(attachments: Sequence[AbstractAttachment]) -> None:
     Raises:
         CompressionError: a weight is not as promised, or not a finite number; it names each with what was found.
     """
-    for variable, value in list(_transformed(attachments)):
+    for _, variable, value in list(_transformed(attachments)):
         variable.assign(value)
     faults = []
     for attachment in attachments:

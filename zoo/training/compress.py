@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.compression.base import AbstractAttachment, AbstractTransform, select
+from zoo.compression.base import AbstractAttachment, AbstractTransform, named_weights, select
 from zoo.compression.recipe import Recipe
+from zoo.config import Training
 from zoo.errors import CompressionError, InvalidValueError
 from zoo.training import inputs
 from zoo.training.evaluation import evaluate
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-    TrainData = tf.data.Dataset | tuple[Any, Any]
+    TrainData = tf.data.Dataset | tuple[Any, Any] | tuple[Any, Any, Any]
 
 __all__ = ["compress", "compress_run"]
 
@@ -63,8 +64,7 @@ def compress(
     if epochs < 1:
         raise InvalidValueError("epochs", "at least 1", epochs)
     _check_functional(model)
-    for transform in transforms:  # before any work is done
-        select(model, transform)
+    _check_transforms(model, transforms)
     batches = _counted(_batches(train_data, batch_size))
     strategy = strategy_of(model)
     with strategy.scope():
@@ -86,19 +86,27 @@ def compress_run(
     Raises:
         RunDirectoryError: `source` is no finished run, or `run_dir` is in use.
     """
+    import keras
+
     dense = RunDirectory.open(source)
     dense_experiment = dense.experiment()
-    training = dataclasses.replace(
-        dense_experiment.training, epochs=recipe.epochs, learning_rate=recipe.learning_rate, schedule="cosine"
+    RunDirectory.free(run_dir)
+    training = Training(  # as `compress` trains
+        epochs=recipe.epochs,
+        batch_size=dense_experiment.training.batch_size,
+        learning_rate=recipe.learning_rate,
+        schedule="cosine",
+        strategy=dense_experiment.training.strategy,
+        logical_cpus=dense_experiment.training.logical_cpus,
+        seed=dense_experiment.training.seed,
     )
-    experiment = dataclasses.replace(dense_experiment, transforms=recipe.transforms, training=training)
+    transforms = (*dense_experiment.transforms, *recipe.transforms)
+    experiment = dataclasses.replace(dense_experiment, transforms=transforms, training=training)
+    keras.utils.set_random_seed(training.seed)
     with open_strategy(training).scope():
         model = dense.load_model()
-    for transform in recipe.transforms:
-        select(model, transform)
+    _check_transforms(model, recipe.transforms)
     batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
-    run = RunDirectory.create(run_dir, experiment)
-    run.write_info(dense.info())
     small = compress(
         model,
         batches,
@@ -108,6 +116,8 @@ def compress_run(
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
     )
+    run = RunDirectory.create(run_dir, experiment)  # not before: a compression that was cut off leaves nothing
+    run.write_info(dense.info())
     run.save_model(small)
     run.update_metrics({"compression": {"recipe": recipe_name, "from": str(dense.path), "weights": _summary(small)}})
     if experiment.splits.validation:
@@ -163,6 +173,21 @@ def _write_back(attachments: Sequence[AbstractAttachment]) -> None:
     write_back(attachments)
 
 
+def _check_transforms(model: keras.Model, transforms: Sequence[AbstractTransform]) -> None:
+    """Raises what can be known to be wrong before any work is done."""
+    orders = [transform.ORDER for transform in transforms]
+    if orders != sorted(orders):
+        ordered = sorted(transforms, key=lambda transform: transform.ORDER)
+        expected = "in this order, in which each keeps what came before: " + _names(ordered)
+        raise InvalidValueError("transforms", expected, _names(transforms))
+    for transform in transforms:
+        select(model, transform)
+
+
+def _names(transforms: Sequence[AbstractTransform]) -> str:
+    return ", ".join(type(transform).__name__ for transform in transforms)
+
+
 def _check_functional(model: keras.Model) -> None:
     import keras
 
@@ -186,12 +211,14 @@ def _batches(data: TrainData, batch_size: int) -> tf.data.Dataset:
 
     if isinstance(data, tf.data.Dataset):
         return data
-    if not isinstance(data, tuple) or len(data) != 2:
+    if not isinstance(data, tuple) or len(data) not in (2, 3):
         raise CompressionError(
-            "`train_data` must be a tf.data.Dataset of batches (x, y), or a pair (x, y). "
+            "`train_data` must be a tf.data.Dataset of batches (x, y), a pair (x, y), or (x, y, sample_weight). "
             f"Received: {type(data).__name__}."
         )
-    examples = tf.data.Dataset.from_tensor_slices(data)
+    # A list means several inputs, as in `model.fit`; tf.data would stack it.
+    parts = tuple(tuple(part) if isinstance(part, list) else part for part in data)
+    examples = tf.data.Dataset.from_tensor_slices(parts)
     return (
         examples.shuffle(len(examples), seed=0).batch(min(batch_size, len(examples)), drop_remainder=True).prefetch(2)
     )
@@ -216,9 +243,9 @@ def _summary(model: keras.Model) -> dict[str, dict[str, Any]]:
     import numpy as np
 
     summary = {}
-    for variable in model.trainable_variables:
+    for path, variable in named_weights(model).items():
         value = _numpy(variable)
-        summary[variable.path] = {
+        summary[path] = {
             "shape": list(value.shape),
             "sparsity": round(float((value == 0).mean()), 4),
             "distinct_values": len(np.unique(value)),
