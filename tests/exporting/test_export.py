@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.errors import ExportError, InvalidValueError, VersionExistsError
+from zoo.errors import DataError, ExportError, InvalidValueError, VersionExistsError
 from zoo.exporting import models_config, publish, weights
 from zoo.exporting.verify import verify
 
@@ -295,3 +295,44 @@ def test_a_version_that_does_not_appear_leaves_models_config_alone(tmp_path):
     with pytest.raises(ValueError, match="rename"), models_config.adding_model(tmp_path, "a", None):
         raise ValueError("rename")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_serving_root_given_later_moves_the_entry(tmp_path):
+    for serving_root, expected in ((None, tmp_path.resolve()), ("/models/", "/models"), (None, "/models")):
+        with models_config.adding_model(tmp_path, "a", serving_root):
+            pass
+        text = (tmp_path / "models.config").read_text()
+        assert text.count("config {") == 1
+        assert f'base_path: "{expected}/a"' in text
+
+
+def test_single_logit_and_logits_per_frame_are_no_classification(tmp_path):
+    x = keras.Input((4,), name="x")
+    one = zoo.export(keras.Model({"x": x}, {"logits": keras.layers.Dense(1)(x)}), tmp_path, name="one")
+    frames = keras.Input((5, 4), name="frames")
+    many = zoo.export(keras.Model({"frames": frames}, {"logits": keras.layers.Dense(3)(frames)}), tmp_path, name="many")
+    for published in (one, many):
+        outputs = tf.saved_model.load(str(published.path)).signatures["serving_default"].structured_outputs
+        assert list(outputs) == ["logits"]
+
+
+def test_label_names_must_fit(tmp_path):
+    for names in (("a", "b"), ("a", "b", "c", "d", "e")):
+        with pytest.raises(DataError, match=f"has {len(names)} classes and the model answers 3"):
+            zoo.export(classifier(), tmp_path, name="m", label_names=names)
+    x = keras.Input((4,), name="x")
+    plain = keras.Model({"x": x}, {"score": keras.layers.Dense(1)(x)})
+    with pytest.raises(InvalidValueError, match="label_names"):
+        zoo.export(plain, tmp_path, name="m", label_names=("a",))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sequences_without_a_mask_between_them_may_differ_in_length(tmp_path):
+    query, document = keras.Input((None, 3), name="query"), keras.Input((None, 3), name="document")
+    pooled = [keras.layers.GlobalAveragePooling1D()(tensor) for tensor in (query, document)]
+    model = keras.Model({"query": query, "document": document}, {"score": keras.layers.Dot(1)(pooled)})
+    call = tf.saved_model.load(str(zoo.export(model, tmp_path, name="m").path)).signatures["serving_default"]
+    answer = call(query=tf.ones([2, 3, 3]), document=tf.ones([2, 7, 3]))["score"]
+    np.testing.assert_allclose(answer, [[3.0], [3.0]])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="same batch size"):
+        call(query=tf.ones([2, 3, 3]), document=tf.ones([1, 7, 3]))

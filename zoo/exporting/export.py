@@ -49,8 +49,9 @@ def export(  # noqa: PLR0913  (what a version directory needs to be told; all by
     """Publishes any functional Keras 3 model as `<root>/<name>/<version>/`.
 
     The signature `serving_default` takes the model's inputs by name and answers its outputs by name. With a task,
-    it answers what the task makes of the outputs; a model whose one output is called `logits`, as the zoo's
-    classifiers have it, is taken for a `Classification` and answers `probabilities` and `class_id`.
+    it answers what the task makes of the outputs; a model whose one output is called `logits` and holds two or more
+    numbers an example, as the zoo's classifiers have it, is taken for a `Classification` and answers `probabilities`
+    and `class_id`. Any other answers its outputs as they are.
 
     Args:
         model: built; any layers. It stays as it is.
@@ -60,18 +61,25 @@ def export(  # noqa: PLR0913  (what a version directory needs to be told; all by
         form: `plain` (a checkpoint) or `packed` (in the graph, entropy-coded, decoded once at load).
         task: makes answers of outputs.
         features: part of the graph, before the model. They are taken to keep names and shapes of the model's inputs.
-        label_names: the name of each class.
+        label_names: the name of each class, for a task that has classes.
         examples: real inputs by name, rows first, for comparison and warm-up; made-up ones by default.
         serving_root: where the server will see `root`, for `models.config`; by default where it is now.
 
     Raises:
         VersionExistsError: the version is there.
+        InvalidValueError: `label_names` without a task to use them.
+        DataError: the model's outputs do not fit the task, or `label_names` its classes.
         ExportError: not functional, the disk is full, or the SavedModel answers differently; nothing is published.
     """
     from zoo.exporting.saved_model import Servable
     from zoo.exporting.signature import specs_of_model
 
-    servable = Servable(model, specs_of_model(model), features, task or _task_of(model), label_names)
+    specs, task = specs_of_model(model), task or _task_of(model)
+    if task is not None:
+        task.check(model, label_names)
+    elif label_names:
+        raise InvalidValueError("label_names", "left out where there is no task", list(label_names))
+    servable = Servable(model, specs, features, task, label_names)
     return _publish(servable, Path(root), name, version, form, examples, serving_root, {})
 
 
@@ -151,8 +159,10 @@ def _task_of(model: keras.Model) -> AbstractTask | None:
     """Returns the task of a model whose outputs say it by their name."""
     from zoo.tasks.classification import Classification
 
-    is_classifier = isinstance(model.output, dict) and list(model.output) == ["logits"]
-    return Classification() if is_classifier else None
+    if not isinstance(model.output, dict) or list(model.output) != ["logits"]:
+        return None
+    shape = model.output["logits"].shape
+    return Classification() if len(shape) == 2 and shape[-1] >= 2 else None
 
 
 def _real_examples(run: Any, servable: Servable) -> dict[str, np.ndarray] | None:

@@ -58,7 +58,8 @@ def _locked(folder: Path) -> Iterator[None]:
 def with_model(root: Path, name: str, serving_root: str | None) -> str:
     """Returns the text of `models.config` with an entry for `name`; entries that are there stay as they are.
 
-    A new entry serves every version that stands in the directory.
+    A new entry serves every version that stands in the directory. An entry of `name` that is there gets a new base path
+    where `serving_root` is given and says another.
 
     Args:
         root: where the file stands, or will.
@@ -85,8 +86,12 @@ def with_model(root: Path, name: str, serving_root: str | None) -> str:
                 f"{path} has a custom_model_config, to which no model can be added. Nothing was published."
             )
     models = config.model_config_list.config
-    if any(model.name == name for model in models):
-        return path.read_text()
+    entry = next((model for model in models if model.name == name), None)
+    if entry is not None:
+        if not serving_root or entry.base_path == f"{serving_root.rstrip('/')}/{name}":
+            return path.read_text()
+        entry.base_path = f"{serving_root.rstrip('/')}/{name}"
+        return text_format.MessageToString(config)
     base = f"{serving_root.rstrip('/')}/{name}" if serving_root else str((root / name).resolve())
     model = models.add(name=name, base_path=base, model_platform="tensorflow")
     model.model_version_policy.all.SetInParent()

@@ -87,20 +87,28 @@ def _checked(spec: InputSpec, tensor: tf.Tensor) -> tf.Tensor:
 
 
 def checked_together(specs: Sequence[InputSpec], tensors: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Returns the tensors by name, each checked by itself and all of them for one batch size and one length.
+    """Returns the tensors by name, each checked by itself, all for one batch size, a sequence and its mask for length.
 
-    Where several inputs have a free second axis (frames and their mask), those must agree.
+    A mask belongs to the sequence whose `mask_name` it has; other inputs may differ in length.
     """
     passed = {spec.name: _checked(spec, tensors[spec.name]) for spec in specs}
     checks = []
-    for axis, label in ((0, "batch size"), (1, "length")):
-        names = [spec.name for spec in specs if len(spec.shape) > axis and spec.shape[axis] is None]
+    batched = [spec.name for spec in specs if spec.shape and spec.shape[0] is None]
+    for axis, label, names in ((0, "batch size", batched), *((1, "length", pair) for pair in _masked(specs))):
         sizes = [tf.shape(passed[name])[axis] for name in names]
         if len(sizes) > 1:
             message = f"{' and '.join(f'`{name}`' for name in names)} must have the same {label}. Received:"
             checks.append(tf.debugging.Assert(tf.reduce_all(tf.equal(sizes, sizes[0])), [message, sizes]))
     with tf.control_dependencies(checks):
         return {name: tf.identity(tensor) for name, tensor in passed.items()}
+
+
+def _masked(specs: Sequence[InputSpec]) -> list[list[str]]:
+    """Returns each sequence that has a mask among the inputs, and that mask."""
+    free = [spec for spec in specs if len(spec.shape) > 1 and spec.shape[1] is None]
+    sequences = [spec.name for spec in free if spec.dtype != "bool"]
+    masks = {spec.name for spec in free if spec.dtype == "bool"}
+    return [[name, mask] for name in sequences if (mask := mask_name(name, sequences)) in masks]
 
 
 def _spelled(spec: InputSpec) -> str:
