@@ -18,10 +18,19 @@ __all__ = ["AbstractSource", "DataInfo", "TensorInfo"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TensorInfo:
-    """Shape and dtype of one tensor of a raw example, without a batch axis; `None` is a length that varies."""
+    """What one tensor of a raw example is.
+
+    Attributes:
+        shape: without a batch axis; `None` is a length that varies.
+        dtype: TensorFlow's name of it.
+        names: of a class id, the name of each class in order; empty where there are none.
+        sample_rate_hz: of sound [T], samples a second.
+    """
 
     shape: tuple[int | None, ...]
     dtype: str
+    names: tuple[str, ...] = ()
+    sample_rate_hz: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +40,6 @@ class DataInfo:
     Attributes:
         tensors: name and form of each tensor of a raw example, the label included.
         num_examples: examples in each official split.
-        label_names: the name of each class, in order of its id; empty where there are none.
         licence: licence of the data as stated by its origin.
         citation: where the data comes from.
     """
@@ -39,9 +47,21 @@ class DataInfo:
     name: str
     tensors: Mapping[str, TensorInfo]
     num_examples: Mapping[str, int]
-    label_names: tuple[str, ...] = ()
     licence: str = ""
     citation: str = ""
+
+    def mask_names(self) -> dict[str, str]:
+        """Returns the name of the mask of each tensor whose first axis varies.
+
+        `padding_mask` for the first of `tensors`, and `<name>_padding_mask` for any after it, whichever of them a model
+        takes. A mask is bool [T], True where there is data.
+
+        >>> frames, tokens = TensorInfo(shape=(None, 12), dtype="float32"), TensorInfo(shape=(None,), dtype="int64")
+        >>> DataInfo(name="pairs", tensors={"frames": frames, "tokens": tokens}, num_examples={}).mask_names()
+        {'frames': 'padding_mask', 'tokens': 'tokens_padding_mask'}
+        """
+        varying = [name for name, tensor in self.tensors.items() if tensor.shape and tensor.shape[0] is None]
+        return {name: f"{name}_padding_mask" if index else "padding_mask" for index, name in enumerate(varying)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

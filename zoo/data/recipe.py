@@ -113,7 +113,7 @@ def _generator_builder(recipe: GeneratedRecipe, data_dir: Path, originals: Path)
                 builder=self,
                 description=f"{info.name}, packaged by the zoo from {_origin(recipe)}.",
                 features=tfds.features.FeaturesDict(
-                    {name: _feature(name, tensor, info) for name, tensor in info.tensors.items()}
+                    {name: _feature(name, tensor) for name, tensor in info.tensors.items()}
                 ),
                 homepage=recipe.homepage,
                 citation=info.citation,
@@ -133,13 +133,16 @@ def _origin(recipe: AbstractRecipe) -> str:
     return ", ".join(f"{package.client} package {package.title}" for package in recipe.packages) or "a dependency"
 
 
-def _feature(name: str, tensor: TensorInfo, info: DataInfo) -> Any:
-    """Returns the tfds feature of one tensor: a class label where `label` has names, an image by its form."""
+def _feature(name: str, tensor: TensorInfo) -> Any:
+    """Returns the tfds feature of one tensor: a class label where it has names, an image or sound by its form."""
     import numpy as np
     import tensorflow_datasets as tfds
 
-    if name == "label" and info.label_names:
-        return tfds.features.ClassLabel(names=list(info.label_names))
+    if tensor.names:
+        return tfds.features.ClassLabel(names=list(tensor.names))
+    if tensor.sample_rate_hz:
+        dtype: Any = np.dtype(tensor.dtype)
+        return tfds.features.Audio(shape=tensor.shape, dtype=dtype, sample_rate=tensor.sample_rate_hz)
     if name == "image" and tensor.dtype == "uint8" and len(tensor.shape) == 3:
         return tfds.features.Image(shape=tensor.shape)
     if tensor.dtype == "string" and not tensor.shape:

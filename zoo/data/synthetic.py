@@ -75,11 +75,11 @@ class Synthetic(AbstractSource):
             tensors = {"image": TensorInfo(shape=self.shape, dtype="uint8")}
         else:
             tensors = {"frames": TensorInfo(shape=(None, *self.shape[1:]), dtype="float32")}
+        names = tuple(f"class_{number}" for number in range(self.num_classes))
         return DataInfo(
             name=f"synthetic_{self.kind}",
-            tensors={**tensors, "label": TensorInfo(shape=(), dtype="int64")},
+            tensors={**tensors, "label": TensorInfo(shape=(), dtype="int64", names=names)},
             num_examples={"train": self.num_train, "test": self.num_test},
-            label_names=tuple(f"class_{number}" for number in range(self.num_classes)),
             licence="none: drawn at random",
         )
 

@@ -47,13 +47,10 @@ class Tfds(AbstractSource):
     def info(self) -> DataInfo:
         """Returns what the builder states; of data that is not prepared it does not know the number of examples."""
         info = self._builder().info
-        features: Any = info.features
-        label = features["label"] if "label" in features else None  # noqa: SIM401
         return DataInfo(
             name=info.full_name,
             tensors=_tensors(info),
             num_examples={name: split.num_examples for name, split in info.splits.items()},
-            label_names=tuple(getattr(label, "names", None) or ()),
             licence=info.redistribution_info.license,
             citation=info.citation,
         )
@@ -188,13 +185,25 @@ def _tensors(info: tfds.core.DatasetInfo) -> dict[str, TensorInfo]:
     forms = info.features.get_tensor_info() if info.features else None
     if not isinstance(forms, dict):
         raise DataError(f"The examples of {info.full_name} are not dictionaries of tensors. Received: {forms}.")
-    return {name: _tensor(form) for name, form in _flat(forms).items()}
+    return {name: _tensor(form, _feature_at(info.features, name)) for name, form in _flat(forms).items()}
 
 
-def _tensor(form: Any) -> TensorInfo:
+def _feature_at(features: Any, path: str) -> Any:
+    """Returns the tfds feature at the path of a tensor; None inside of one that is no dictionary."""
+    for part in path.split("/"):
+        features = features[part] if hasattr(features, "keys") and part in features else None
+    return features
+
+
+def _tensor(form: Any, feature: Any) -> TensorInfo:
     import tensorflow as tf
 
-    return TensorInfo(shape=tuple(form.shape), dtype=tf.as_dtype(form.dtype).name)
+    return TensorInfo(
+        shape=tuple(form.shape),
+        dtype=tf.as_dtype(form.dtype).name,
+        names=tuple(getattr(feature, "names", None) or ()),
+        sample_rate_hz=getattr(feature, "sample_rate", None),
+    )
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,20 +10,36 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-__all__ = ["AbstractFeature", "compose"]
+__all__ = ["AbstractFeature", "AbstractSoundFeature", "compose", "inputs_needed"]
 
 NamedTensors = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AbstractFeature(abc.ABC):
-    """One step from raw tensors to model inputs."""
+    """One step from raw tensors to model inputs.
+
+    Attributes:
+        COSTLY: worth computing once and keeping in memory during training, not anew in each epoch.
+        RANDOM: changes training examples at random; nothing after it is kept.
+    """
+
+    COSTLY: ClassVar[bool]
+    RANDOM: ClassVar[bool]
+
+    @abc.abstractmethod
+    def reads(self) -> tuple[str, ...]:
+        """Returns the names of the tensors it needs, whether training or not; of masks, those it cannot do without."""
+
+    @abc.abstractmethod
+    def writes(self) -> tuple[str, ...]:
+        """Returns the names of the tensors it makes or changes."""
 
     @abc.abstractmethod
     def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
@@ -36,6 +52,28 @@ class AbstractFeature(abc.ABC):
     @abc.abstractmethod
     def layer(self) -> keras.Layer:
         """Returns the layer that computes it: dictionary of tensors in, dictionary of tensors out."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AbstractSoundFeature(AbstractFeature):
+    """A feature of sound of one sample rate; training refuses data of another.
+
+    Args:
+        sample_rate_hz: of `tensor`.
+        tensor: name of the sound, [B, T] samples.
+    """
+
+    sample_rate_hz: int = 16_000
+    tensor: str = "waveform"
+
+
+def inputs_needed(features: Sequence[AbstractFeature], names: Iterable[str]) -> set[str]:
+    """Returns the tensors that must be there before `features` for the tensors `names` to be there after them."""
+    needed = set(names)
+    for feature in reversed(features):
+        if needed & set(feature.writes()):
+            needed = needed - set(feature.writes()) | set(feature.reads())
+    return needed
 
 
 def compose(features: Sequence[AbstractFeature]) -> Callable[..., NamedTensors]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from zoo.errors import InvalidValueError
 from zoo.features.base import AbstractFeature
@@ -28,12 +28,23 @@ class ImageScaling(AbstractFeature):
         tensor: name of the tensor.
     """
 
+    COSTLY: ClassVar = False
+    RANDOM: ClassVar = False
+
     max_value: float = 255.0
     tensor: str = "image"
 
     def __post_init__(self) -> None:
         if self.max_value <= 0:
             raise InvalidValueError("max_value", "above 0", self.max_value)
+
+    def reads(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
+
+    def writes(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
 
     def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
         """Returns itself: the scale is given, not learned."""
@@ -55,12 +66,23 @@ class RandomShift(AbstractFeature):
         tensor: name of the tensor.
     """
 
+    COSTLY: ClassVar = False
+    RANDOM: ClassVar = True
+
     pixels: int = 2
     tensor: str = "image"
 
     def __post_init__(self) -> None:
         if self.pixels < 1:
             raise InvalidValueError("pixels", "at least 1", self.pixels)
+
+    def reads(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
+
+    def writes(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
 
     def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
         """Returns itself: nothing is learned."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from zoo.errors import DataError
 from zoo.features.base import AbstractFeature
@@ -31,9 +31,20 @@ class SequenceNormalization(AbstractFeature):
         tensor: name of the tensor; its mask is `padding_mask`.
     """
 
+    COSTLY: ClassVar = False
+    RANDOM: ClassVar = False
+
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     tensor: str = "frames"
+
+    def reads(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
+
+    def writes(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
 
     def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
         """Returns the feature with the statistics of `batches`; one pass, in float64.

@@ -127,10 +127,10 @@ class RunDirectory:
         """Returns what is known of the raw examples."""
         document = self._read("data.json")
         tensors = {
-            name: TensorInfo(shape=tuple(tensor["shape"]), dtype=tensor["dtype"])
+            name: TensorInfo(**{**tensor, "shape": tuple(tensor["shape"]), "names": tuple(tensor["names"])})
             for name, tensor in document["tensors"].items()
         }
-        return DataInfo(**{**document, "tensors": tensors, "label_names": tuple(document["label_names"])})
+        return DataInfo(**{**document, "tensors": tensors})
 
     def metrics(self) -> dict[str, Any]:
         """Returns `metrics.json`, empty before there is one."""

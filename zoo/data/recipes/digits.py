@@ -33,10 +33,9 @@ RECIPE = GeneratedRecipe(
         name="digits",
         tensors={
             "image": TensorInfo(shape=(8, 8, 1), dtype="uint8"),
-            "label": TensorInfo(shape=(), dtype="int64"),
+            "label": TensorInfo(shape=(), dtype="int64", names=tuple("0123456789")),
         },
         num_examples={"train": 1437, "test": 360},
-        label_names=tuple("0123456789"),
         licence="CC BY 4.0 (UCI), BSD-3-Clause (scikit-learn)",
         citation=(
             "E. Alpaydin, C. Kaynak (1998). Optical Recognition of Handwritten Digits. UCI Machine Learning "

@@ -35,10 +35,9 @@ RECIPE = GeneratedRecipe(
         name="japanese_vowels",
         tensors={
             "frames": TensorInfo(shape=(None, 12), dtype="float32"),
-            "label": TensorInfo(shape=(), dtype="int64"),
+            "label": TensorInfo(shape=(), dtype="int64", names=tuple(f"speaker_{number}" for number in range(1, 10))),
         },
         num_examples={"train": 270, "test": 370},
-        label_names=tuple(f"speaker_{number}" for number in range(1, 10)),
         licence="CC BY 4.0 (UCI), BSD-3-Clause (aeon)",
         citation=(
             "M. Kudo, J. Toyama, M. Shimbo (1999). Multidimensional Curve Classification Using Passing-Through "

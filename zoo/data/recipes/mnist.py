@@ -52,10 +52,9 @@ RECIPE = TfdsRecipe(
         name="mnist",
         tensors={
             "image": TensorInfo(shape=(28, 28, 1), dtype="uint8"),
-            "label": TensorInfo(shape=(), dtype="int64"),
+            "label": TensorInfo(shape=(), dtype="int64", names=tuple("0123456789")),
         },
         num_examples={"train": 60_000, "test": 10_000},
-        label_names=tuple("0123456789"),
         licence="CC BY-SA 3.0 (as Keras states it), ISC (the npm package)",
         citation=(
             "Y. LeCun, C. Cortes, C. J. C. Burges (2010). MNIST handwritten digit database. ATT Labs. "
