@@ -14,6 +14,7 @@ from zoo.data.pipeline import take_arrays
 from zoo.exporting.export import _publish
 from zoo.exporting.saved_model import Servable
 from zoo.exporting.signature import specs_of_data
+from zoo.features.base import inputs_needed
 from zoo.training import inputs
 from zoo.training.compress import compress
 from zoo.training.strategy import open_strategy
@@ -47,8 +48,9 @@ def test_exported_signature_answers_as_in_process(descriptor, form, tmp_path, se
     experiment = descriptor.experiment()
     features = inputs.fit_features(experiment)
     info = descriptor.data.info()
-    specs = specs_of_data(info, ["label"])
-    servable = Servable(descriptor.model.build(), specs, features, experiment.task, info.label_names)
+    model, names = descriptor.model.build(), info.names_of(experiment.task.labelled())
+    specs = specs_of_data(info, inputs_needed(features, list(model.input)))
+    servable = Servable(model, specs, features, experiment.task, names)
     raw = take_arrays(descriptor.data, "test", 5)
     examples = {spec.name: raw[spec.name] for spec in specs}
     published = _publish(servable, tmp_path, "tiny", None, form, examples, None, {})
@@ -58,8 +60,7 @@ def test_exported_signature_answers_as_in_process(descriptor, form, tmp_path, se
     served, expected = signature(**tensors), servable.answers(tensors)
     assert set(served) == {"probabilities", "class_id", "label"}
     np.testing.assert_allclose(served["probabilities"], expected["probabilities"], atol=1e-6)
-    names = [info.label_names[index].encode() for index in served["class_id"].numpy()]
-    assert list(served["label"].numpy()) == names
+    assert list(served["label"].numpy()) == [names[index].encode() for index in served["class_id"].numpy()]
     for bad in malformed(examples):
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"must (be|have)"):
             call(signature, bad)

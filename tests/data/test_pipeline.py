@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from zoo.data import batches, take_arrays
+from zoo.data import TensorInfo, batches, take_arrays
 from zoo.data.arrays import tensor_specs
 from zoo.errors import DataError, UnknownNameError, UsageError
 
@@ -102,16 +104,29 @@ def test_labels_stay_with_their_examples(numbered, form, cache_bytes):
 
 
 def test_two_varying_tensors_have_a_mask_each(numbered):
-    import tensorflow as tf
-
     class Pairs(numbered):
+        def info(self):
+            tensors = {**super().info().tensors, "tokens": TensorInfo(shape=(None,), dtype="int64")}
+            return dataclasses.replace(super().info(), tensors=tensors)
+
         def load(self, split):
             return super().load(split).map(lambda example: {**example, "tokens": tf.range(example["label"] % 3)})
 
-    batch = next(iter(make(Pairs(), shuffle=False, batch_size=3)))
-    assert batch["tokens_padding_mask"].numpy().tolist() == [[False, False], [True, False], [True, True]]
-    assert batch["frames_padding_mask"].shape == (3, 3)
-    assert "padding_mask" not in batch
+    for cache_bytes in (2**20, 0):
+        batch = next(iter(make(Pairs(), shuffle=False, batch_size=3, cache_bytes=cache_bytes)))
+        assert batch["tokens_padding_mask"].numpy().tolist() == [[False, False], [True, False], [True, True]]
+        assert batch["tokens"].numpy().tolist() == [[0, 0], [0, 0], [0, 1]]
+        assert batch["padding_mask"].shape == (3, 3), "the first keeps the plain name, whatever comes after it"
+        assert "frames_padding_mask" not in batch
+
+
+def test_a_source_that_hides_what_varies_is_told(numbered):
+    class Silent(numbered):
+        def load(self, split):
+            return super().load(split).map(lambda example: {**example, "tokens": tf.range(example["label"] % 3)})
+
+    with pytest.raises(DataError, match=r"varies; in its examples it is that of .*tokens"):
+        make(Silent())
 
 
 def test_what_does_not_fit_is_streamed(numbered, monkeypatch):
@@ -120,7 +135,7 @@ def test_what_does_not_fit_is_streamed(numbered, monkeypatch):
     streamed = []
     original = pipeline._streamed
     monkeypatch.setattr(pipeline, "_streamed", lambda *args: streamed.append(1) or original(*args))
-    per_split = 23 * (5 * 2 * 4 + 8)  # padded frames of float32 and a label of int64
+    per_split = sum(n % 5 + 1 for n in range(23)) * 2 * 4 + 23 * 8  # frames of float32 and labels of int64
     make(numbered(), cache_bytes=2 * per_split)
     assert streamed == []
     assert sum(map(len, lists(make(numbered(), cache_bytes=2 * per_split - 1)))) == 23

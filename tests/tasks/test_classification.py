@@ -10,7 +10,10 @@ from zoo.tasks.classification import Classification
 
 def test_score_by_hand():
     logits = np.array([[2.0, 0, 0], [2, 0, 0], [0, 2, 0], [0, 2, 0]])
-    scores = Classification().score({"logits": np.array([0, 1, 1, 2])}, {"logits": logits})
+    scorer = Classification().scorer(["a", "b", "c"])
+    for part in (slice(0, 1), slice(1, 4)):
+        scorer.update({"logits": np.array([0, 1, 1, 2])[part]}, {"logits": logits[part]})
+    scores = scorer.figures()
     assert scores["accuracy"] == 0.5
     # class 0: 1 of 2 answers right, 1 of 1 found; class 1: 1 of 2, 1 of 2; class 2: never answered
     assert scores["macro_precision"] == pytest.approx((0.5 + 0.5 + 0) / 3)
@@ -18,6 +21,44 @@ def test_score_by_hand():
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 0.5 + 0) / 3)
     right, wrong = -np.log(np.exp(2) / (np.exp(2) + 2)), -np.log(1 / (np.exp(2) + 2))
     assert scores["cross_entropy"] == pytest.approx((right + wrong + right + wrong) / 4)
+    findings = scorer.findings()
+    assert findings.confusion.counts.tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 0]]
+    assert findings.tables[0].rows == [
+        ("a", 1, "0.500", "1.000"),
+        ("b", 2, "0.500", "0.500"),
+        ("c", 1, "", "0.000"),
+    ]
+
+
+def test_a_label_may_be_shares_of_classes():
+    logits = keras.ops.array([[2.0, 0.0, 1.0], [0.0, 3.0, 1.0]])
+    loss, (accuracy,) = Classification().losses()["logits"], Classification().metrics()["logits"]
+    ids, shares = np.array([0, 2]), np.array([[1.0, 0, 0], [0, 0, 1]], "float32")
+    expected = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(ids, logits)
+    assert float(loss(ids, logits)) == pytest.approx(float(expected))
+    assert float(loss(shares, logits)) == pytest.approx(float(expected))
+    for labels in (ids, shares):
+        accuracy.reset_state()
+        accuracy.update_state(labels, logits)
+        assert float(accuracy.result()) == 0.5
+    half = np.array([[0.5, 0, 0.5], [0, 1, 0]], "float32")
+    soft = keras.losses.CategoricalCrossentropy(from_logits=True)(half, logits)
+    assert float(loss(half, logits)) == pytest.approx(float(soft))
+
+
+def test_label_smoothing_is_that_of_keras():
+    logits, ids = np.random.default_rng(0).normal(size=(5, 4)).astype("float32"), np.array([0, 1, 2, 3, 0])
+    smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    expected = float(smoothed(keras.utils.to_categorical(ids, 4), logits))
+    loss = Classification(label_smoothing=0.1).losses()["logits"]
+    assert float(loss(ids, logits)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_tie_is_no_difference_and_another_class_is():
+    expected = {"class_id": np.array([0, 1]), "probabilities": np.array([[0.5, 0.49999], [0.2, 0.8]])}
+    task = Classification()
+    assert task.difference({"class_id": np.array([1, 1])}, expected, 1e-4) is None
+    assert task.difference({"class_id": np.array([0, 0])}, expected, 1e-4) == "class_id"
 
 
 def test_answers_hold_names_and_probabilities():

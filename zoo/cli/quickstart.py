@@ -76,7 +76,7 @@ def _run(folder: Path) -> tuple[list[_Served], Path]:
     _step("zoo", "export", str(small), "--to", str(models), "--name", "digits", "--version", "2", "--form", "packed")
     _export_by_keras(dense, models)
     evaluations = {run_dir: _evaluated(run_dir) for run_dir in (dense, small)}
-    rows = _ask(folder, models, {"digits/1": dense, "digits/2": small, "digits_keras/1": dense}, evaluations)
+    rows = _ask(folder, models, {"digits/1": dense, "digits/2": small, "digits_keras/1": dense})
     return rows, _report(folder, rows, evaluations)
 
 
@@ -107,22 +107,23 @@ def _export_by_keras(run_dir: Path, models: Path) -> None:
     (models / models_config.FILE).write_text(models_config.with_model(models, "digits_keras", None))
 
 
-def _ask(folder: Path, models: Path, runs: Mapping[str, Path], evaluations: Mapping[Path, Evaluation]) -> list[_Served]:
+def _ask(folder: Path, models: Path, runs: Mapping[str, Path]) -> list[_Served]:
     """Serves the models, asks each for the whole test split, and compares with the answers of this process."""
     from zoo.cli.server_process import running_server
 
     note(f"\n$ serving serve {models} --port 0 --json")
     with running_server(models, folder / "server.log") as ready:
         address = f"localhost:{ready['port']}"
-        return [_asked(folder, address, model, run_dir, evaluations[run_dir]) for model, run_dir in runs.items()]
+        return [_asked(folder, address, model, run_dir) for model, run_dir in runs.items()]
 
 
-def _asked(folder: Path, address: str, model: str, run_dir: Path, evaluation: Evaluation) -> _Served:
+def _asked(folder: Path, address: str, model: str, run_dir: Path) -> _Served:
     import numpy as np
 
     name, _, version = model.partition("/")
     inputs = _test_images(run_dir, scaled=name == "digits_keras")
-    labels, expected = evaluation.targets["logits"], _softmax(evaluation.outputs["logits"])
+    labels, logits = _answered(run_dir)
+    expected = _softmax(logits)
     sent, got, one = (folder / f"{name}_{version}_{part}" for part in ("test.npy", "answers.npz", "one.npy"))
     np.save(sent, inputs)
     np.save(one, inputs[:1])
@@ -155,6 +156,22 @@ def _evaluated(run_dir: Path) -> Evaluation:
 
     note(f"\n$ zoo evaluate {run_dir}")
     return evaluate(RunDirectory.open(run_dir), "test")
+
+
+def _answered(run_dir: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Returns labels and logits of the test split in this process."""
+    import numpy as np
+
+    from zoo.training import inputs
+    from zoo.training.evaluation import predictions
+    from zoo.training.run_directory import RunDirectory
+
+    run = RunDirectory.open(run_dir)
+    experiment, model = run.experiment(), run.load_model()
+    batches = inputs.model_batches(experiment, experiment.splits.test, list(model.input), training=False)
+    pairs = [(targets["logits"], outputs["logits"]) for targets, outputs in predictions(model, batches)]
+    labels, logits = zip(*pairs, strict=True)
+    return np.concatenate(labels), np.concatenate(logits)
 
 
 def _test_images(run_dir: Path, *, scaled: bool) -> np.ndarray:

@@ -36,7 +36,12 @@ class Training:
         learning_rate: at its peak; per step, for the whole batch.
         schedule: constant, or a half cosine down to zero over the run.
         warmup_epochs: epochs over which the rate rises from zero.
-        weight_decay: decoupled, for adamw.
+        weight_decay: decoupled from the gradient, times the rate, of every weight but biases and scales of
+            normalisations; for adamw and sgd.
+        clip_norm: the most that the gradient of all weights together may measure; 0 for no limit.
+        ema_momentum: keep a running mean of the weights, with this share of the old mean in each step, and give it to
+            the model when training ends (arXiv 1803.05407's idea with decay); 0 for none. Figures during training are
+            those of the weights themselves.
         early_stopping: epochs without a better validation metric after which training ends; 0 for never.
         steps_per_execution: steps between two returns to Python.
         jit_compile: compile the step with XLA.
@@ -52,6 +57,8 @@ class Training:
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: float = 0.0
     weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    ema_momentum: float = 0.0
     early_stopping: int = 0
     steps_per_execution: int = 16
     jit_compile: bool = False
@@ -63,13 +70,17 @@ class Training:
         for field in ("epochs", "batch_size", "steps_per_execution", "logical_cpus"):
             if getattr(self, field) < 1:
                 raise InvalidValueError(field, "at least 1", getattr(self, field))
-        for field in ("warmup_epochs", "weight_decay", "early_stopping", "seed"):
+        for field in ("warmup_epochs", "weight_decay", "clip_norm", "early_stopping", "seed"):
             if getattr(self, field) < 0:
                 raise InvalidValueError(field, "at least 0", getattr(self, field))
         if not self.learning_rate > 0:
             raise InvalidValueError("learning_rate", "above 0", self.learning_rate)
-        if self.weight_decay and self.optimizer != "adamw":
-            raise InvalidValueError("weight_decay", "0 unless optimizer is 'adamw'", self.weight_decay)
+        if self.weight_decay and self.optimizer == "adam":
+            raise InvalidValueError("weight_decay", "0 unless optimizer is 'adamw' or 'sgd'", self.weight_decay)
+        if not 0 <= self.ema_momentum < 1:
+            raise InvalidValueError("ema_momentum", "at least 0 and below 1", self.ema_momentum)
+        if self.ema_momentum and self.early_stopping:
+            raise InvalidValueError("ema_momentum", "0 with early stopping, which keeps one epoch", self.ema_momentum)
         if self.logical_cpus > 1 and self.strategy == "none":
             raise InvalidValueError("logical_cpus", "1 where strategy is 'none'", self.logical_cpus)
 

@@ -63,6 +63,10 @@ class DataInfo:
         varying = [name for name, tensor in self.tensors.items() if tensor.shape and tensor.shape[0] is None]
         return {name: f"{name}_padding_mask" if index else "padding_mask" for index, name in enumerate(varying)}
 
+    def names_of(self, tensor: str | None) -> tuple[str, ...]:
+        """Returns the names of the classes that `tensor` holds ids of; none where it has none or is not there."""
+        return self.tensors[tensor].names if tensor in self.tensors else ()
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AbstractSource(abc.ABC):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["CACHE_BYTES", "batches", "mask_name", "take_arrays"]
+__all__ = ["CACHE_BYTES", "batches", "take_arrays"]
 
 CACHE_BYTES = 2**30
 _SHUFFLE_EXAMPLES = 16_384
@@ -42,7 +42,7 @@ def batches(
     """Returns batches of raw examples, a dictionary of tensors [B, ...] each, its number of batches known.
 
     A tensor whose first axis varies is padded with zeros to the longest of its batch, and a mask is added, bool
-    [B, T], true where there is data, under the name that `mask_name` gives: `padding_mask`.
+    [B, T], true where there is data, under the name that `DataInfo.mask_names` gives: `padding_mask`.
 
     Args:
         batch_size: examples a batch, over all replicas. The last batch of a pass is smaller where they do not divide.
@@ -67,12 +67,13 @@ def batches(
     if batch_size < 1:
         raise UsageError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
     examples = source.load(split)
+    masks = _mask_names(source, examples)
     try:
         arrays = read_arrays(examples, cache_bytes) if cache_bytes else None
         if arrays is None:
-            dataset = _streamed(examples, batch_size, drop_remainder, seed if shuffle else None, cache_bytes)
+            dataset = _streamed(examples, masks, batch_size, drop_remainder, seed if shuffle else None, cache_bytes)
         else:
-            dataset = _gathered(arrays, batch_size, drop_remainder, seed if shuffle else None)
+            dataset = _gathered(arrays, masks, batch_size, drop_remainder, seed if shuffle else None)
     except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
         raise DataError(
             f"The split {split!r} of {source} cannot be read to its end: {error.message}. Its files are damaged; make "
@@ -97,26 +98,34 @@ def take_arrays(source: AbstractSource, split: str, num_examples: int) -> dict[s
     examples = source.load(split)
     num_held = int(examples.cardinality())
     size = min(num_examples, num_held) if num_held > 0 else num_examples
-    batch = next(iter(_streamed(examples.take(size), size, False, None, 0)))
+    batch = next(iter(_streamed(examples.take(size), _mask_names(source, examples), size, False, None, 0)))
     return {name: value.numpy() for name, value in batch.items()}
 
 
-def mask_name(name: str, varying: list[str]) -> str:
-    """Returns the name of the mask of tensor `name`: `padding_mask`, or `<name>_padding_mask` if several vary."""
-    return "padding_mask" if len(varying) == 1 else f"{name}_padding_mask"
+def _mask_names(source: AbstractSource, examples: tf.data.Dataset) -> dict[str, str]:
+    """Returns the name of the mask of each tensor that varies; raises `DataError` where the source did not say so."""
+    masks, varying = source.info().mask_names(), varying_names(tensor_specs(examples))
+    if set(masks) != set(varying):
+        raise DataError(
+            f"{source} states that the first axis of {', '.join(masks) or 'nothing'} varies; in its examples it is "
+            f"that of {', '.join(varying) or 'nothing'}. Mend its `info()`."
+        )
+    return masks
 
 
-def _gathered(arrays: Arrays, batch_size: int, drop_remainder: bool, seed: int | None) -> tf.data.Dataset:
+def _gathered(
+    arrays: Arrays, masks: Mapping[str, str], batch_size: int, drop_remainder: bool, seed: int | None
+) -> tf.data.Dataset:
     """Returns batches gathered from memory, in an order drawn anew in each pass unless `seed` is `None`."""
     import tensorflow as tf
 
     num_examples = arrays.num_examples
     num_batches = num_examples // batch_size if drop_remainder else -(-num_examples // batch_size)
     is_even = drop_remainder or num_examples % batch_size == 0
-    varying = list(arrays.lengths)
     with tf.device("CPU:0"):
-        tensors = {name: tf.constant(array) for name, array in arrays.tensors.items()}
-        lengths = {name: tf.constant(array) for name, array in arrays.lengths.items()}
+        tensors: dict[str, Any] = {name: tf.constant(array) for name, array in arrays.tensors.items()}
+        for name, lengths in arrays.lengths.items():
+            tensors[name] = tf.RaggedTensor.from_row_lengths(tensors[name], lengths, validate=False)
 
     def indices(order: tf.Tensor) -> tf.data.Dataset:
         def one_batch(position: tf.Tensor) -> tf.Tensor:
@@ -127,12 +136,11 @@ def _gathered(arrays: Arrays, batch_size: int, drop_remainder: bool, seed: int |
         return tf.data.Dataset.range(num_batches).map(one_batch)
 
     def gather(chosen: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = {name: tf.gather(tensor, chosen) for name, tensor in tensors.items()}
-        for name in varying:
-            length = tf.gather(lengths[name], chosen)
-            longest = tf.reduce_max(length)
-            batch[name] = batch[name][:, :longest]
-            batch[mask_name(name, varying)] = tf.sequence_mask(length, longest)
+        batch: dict[str, Any] = {name: tf.gather(tensor, chosen) for name, tensor in tensors.items()}
+        for name, mask in masks.items():
+            rows: Any = batch[name]
+            batch[name] = rows.to_tensor()
+            batch[mask] = tf.sequence_mask(rows.row_lengths(), tf.shape(batch[name])[1])
         return batch
 
     dataset = _orders(num_examples, seed).flat_map(indices)
@@ -154,23 +162,27 @@ def _orders(num_examples: int, seed: int | None) -> tf.data.Dataset:
 
 
 def _streamed(
-    examples: tf.data.Dataset, batch_size: int, drop_remainder: bool, seed: int | None, cache_bytes: int
+    examples: tf.data.Dataset,
+    masks: Mapping[str, str],
+    batch_size: int,
+    drop_remainder: bool,
+    seed: int | None,
+    cache_bytes: int,
 ) -> tf.data.Dataset:
     """Returns batches read from the source in each pass, in its order or shuffled within a buffer."""
     import tensorflow as tf
 
-    varying = varying_names(tensor_specs(examples))
     if seed is not None:
         examples = examples.shuffle(_shuffle_buffer(examples, cache_bytes), seed=seed)
 
     def with_length(example: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        return example, {name: tf.shape(example[name])[0] for name in varying}
+        return example, {name: tf.shape(example[name])[0] for name in masks}
 
     def with_mask(batch: dict[str, tf.Tensor], length: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        masks = {mask_name(name, varying): tf.sequence_mask(length[name], tf.shape(batch[name])[1]) for name in varying}
-        return {**batch, **masks}
+        added = {mask: tf.sequence_mask(length[name], tf.shape(batch[name])[1]) for name, mask in masks.items()}
+        return {**batch, **added}
 
-    if not varying:
+    if not masks:
         return examples.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
     return examples.map(with_length).padded_batch(batch_size, drop_remainder=drop_remainder).map(with_mask)
 

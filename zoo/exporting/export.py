@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import ExportError, InvalidValueError
-from zoo.features.base import AbstractFeature
+from zoo.features.base import AbstractFeature, inputs_needed
 from zoo.tasks.base import AbstractTask
 
 if TYPE_CHECKING:
@@ -103,12 +103,13 @@ def export_run(
 
     run = RunDirectory.open(run_dir)
     experiment, info = run.experiment(), run.info()
+    model = run.load_model()
     servable = Servable(
-        run.load_model(),
-        specs_of_data(info, experiment.task.targets()),
+        model,
+        specs_of_data(info, inputs_needed(experiment.features, list(model.input))),
         experiment.features,
         experiment.task,
-        info.label_names,
+        info.names_of(experiment.task.labelled()),
     )
     about = {"config": experiment.name, "data": info.name, "metrics": run.metrics()}
     return _publish(servable, Path(root), name, version, form, _real_examples(run, servable), serving_root, about)

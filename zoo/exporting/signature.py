@@ -7,13 +7,12 @@ exported signature therefore check each input's shape, in a way that no optimise
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from zoo.data.base import DataInfo
-from zoo.data.pipeline import mask_name
 from zoo.errors import ExportError
 
 if TYPE_CHECKING:
@@ -26,28 +25,30 @@ _ANY = 2**31 - 1
 
 @dataclasses.dataclass(frozen=True)
 class InputSpec:
-    """One input of a signature: its shape with the batch axis, `None` where a length is free, and its dtype."""
+    """One input of a signature: its shape with the batch axis, `None` where a length is free, and its dtype.
+
+    `mask` is the name of the input that says which entries of the second axis are data, where there is one.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+    mask: str | None = None
 
     def tensor_spec(self) -> tf.TensorSpec:
         """Returns it as `tf.function` takes it."""
         return tf.TensorSpec(self.shape, tf.as_dtype(self.dtype), name=self.name)
 
 
-def specs_of_data(info: DataInfo, targets: Sequence[str]) -> list[InputSpec]:
-    """Returns the raw inputs of a data set: every tensor of an example that is no target, and `padding_mask`.
+def specs_of_data(info: DataInfo, needed: Collection[str]) -> list[InputSpec]:
+    """Returns the raw inputs of a data set: the tensors of an example that are `needed`, with their masks.
 
     As in the training pipeline, a tensor whose first axis varies comes padded and with a mask.
     """
-    inputs = {name: tensor for name, tensor in info.tensors.items() if name not in targets}
-    varying = [name for name, tensor in inputs.items() if tensor.shape and tensor.shape[0] is None]
-    specs = [InputSpec(name, (None, *tensor.shape), tensor.dtype) for name, tensor in inputs.items()]
-    for name in varying:
-        specs.append(InputSpec(mask_name(name, varying), (None, None), "bool"))
-    return specs
+    masks = {name: mask for name, mask in info.mask_names().items() if name in needed}
+    inputs = {name: tensor for name, tensor in info.tensors.items() if name in needed}
+    specs = [InputSpec(name, (None, *tensor.shape), tensor.dtype, masks.get(name)) for name, tensor in inputs.items()]
+    return specs + [InputSpec(mask, (None, None), "bool") for mask in masks.values()]
 
 
 def specs_of_model(model: keras.Model) -> list[InputSpec]:
@@ -64,7 +65,18 @@ def specs_of_model(model: keras.Model) -> list[InputSpec]:
     named = model.input if isinstance(model.input, dict) else {tensor.name: tensor for tensor in model.inputs}
     if len(named) != len(model.inputs):
         raise ExportError(f"Each input of {model.name!r} needs a name of its own: `keras.Input(..., name=...)`.")
-    return [InputSpec(name, tuple(tensor.shape), tensor.dtype) for name, tensor in named.items()]
+    masks = _masks_of(named)
+    return [InputSpec(name, tuple(tensor.shape), tensor.dtype, masks.get(name)) for name, tensor in named.items()]
+
+
+def _masks_of(named: Mapping[str, keras.KerasTensor]) -> dict[str, str]:
+    """Returns the mask of each sequence of a model that names one after it; of a single sequence, `padding_mask`."""
+    free = {name: tensor for name, tensor in named.items() if len(tensor.shape) > 1 and tensor.shape[1] is None}
+    sequences = [name for name, tensor in free.items() if tensor.dtype != "bool"]
+    masks = {name: f"{name}_padding_mask" for name in sequences}
+    if len(sequences) == 1 and "padding_mask" in free:
+        masks = {sequences[0]: "padding_mask"}
+    return {name: mask for name, mask in masks.items() if mask in free}
 
 
 def _checked(spec: InputSpec, tensor: tf.Tensor) -> tf.Tensor:
@@ -89,26 +101,18 @@ def _checked(spec: InputSpec, tensor: tf.Tensor) -> tf.Tensor:
 def checked_together(specs: Sequence[InputSpec], tensors: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Returns the tensors by name, each checked by itself, all for one batch size, a sequence and its mask for length.
 
-    A mask belongs to the sequence whose `mask_name` it has; other inputs may differ in length.
+    Inputs without a mask may differ in length.
     """
     passed = {spec.name: _checked(spec, tensors[spec.name]) for spec in specs}
     checks = []
     batched = [spec.name for spec in specs if spec.shape and spec.shape[0] is None]
-    for axis, label, names in ((0, "batch size", batched), *((1, "length", pair) for pair in _masked(specs))):
+    for axis, label, names in ((0, "batch size", batched), *((1, "length", [s.name, s.mask]) for s in specs if s.mask)):
         sizes = [tf.shape(passed[name])[axis] for name in names]
         if len(sizes) > 1:
             message = f"{' and '.join(f'`{name}`' for name in names)} must have the same {label}. Received:"
             checks.append(tf.debugging.Assert(tf.reduce_all(tf.equal(sizes, sizes[0])), [message, sizes]))
     with tf.control_dependencies(checks):
         return {name: tf.identity(tensor) for name, tensor in passed.items()}
-
-
-def _masked(specs: Sequence[InputSpec]) -> list[list[str]]:
-    """Returns each sequence that has a mask among the inputs, and that mask."""
-    free = [spec for spec in specs if len(spec.shape) > 1 and spec.shape[1] is None]
-    sequences = [spec.name for spec in free if spec.dtype != "bool"]
-    masks = {spec.name for spec in free if spec.dtype == "bool"}
-    return [[name, mask] for name in sequences if (mask := mask_name(name, sequences)) in masks]
 
 
 def _spelled(spec: InputSpec) -> str:

@@ -39,7 +39,10 @@ class AbstractFeature(abc.ABC):
 
     @abc.abstractmethod
     def writes(self) -> tuple[str, ...]:
-        """Returns the names of the tensors it makes or changes."""
+        """Returns the names of the tensors it makes or changes, and takes away none of which a model reads.
+
+        A feature that makes a sequence makes its mask too: the sequence first, then `padding_mask`.
+        """
 
     @abc.abstractmethod
     def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:

@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from zoo.errors import DataError
-from zoo.tasks.base import AbstractTask, NamedTensors
+from zoo.errors import DataError, InvalidValueError
+from zoo.tasks.base import AbstractScorer, AbstractTask, Confusion, Findings, NamedTensors, Table
 
 if TYPE_CHECKING:
     import keras
@@ -23,21 +23,34 @@ __all__ = ["Classification"]
 class Classification(AbstractTask):
     """Classes by cross-entropy over `logits` float32 [B, N], against `label` int [B].
 
+    In training a label may also be shares of the classes, float32 [B, N], as `Mixup` makes them.
+
     Answers `probabilities` float32 [B, N], `class_id` int64 [B] and, where classes have names, `label` string [B].
 
     Args:
         label: name of the tensor that holds the class id.
         output: name of the model's output.
+        label_smoothing: share of each label that is spread over all classes in the loss (arXiv 1512.00567).
     """
 
     MONITOR: ClassVar = "val_accuracy"
+    MONITOR_MODE: ClassVar = "max"
 
     label: str = "label"
     output: str = "logits"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise InvalidValueError("label_smoothing", "at least 0 and below 1", self.label_smoothing)
 
     def targets(self) -> tuple[str, ...]:
         """Returns the name of the label."""
         return (self.label,)
+
+    def labelled(self) -> str:
+        """Returns the name of the label."""
+        return self.label
 
     def split(self, tensors: NamedTensors) -> tuple[NamedTensors, NamedTensors]:
         """Returns the inputs, and the class ids under the output's name."""
@@ -46,15 +59,17 @@ class Classification(AbstractTask):
 
     def losses(self) -> dict[str, keras.losses.Loss]:
         """Returns the cross-entropy."""
-        import keras
+        from zoo.tasks.cross_entropy import CrossEntropy
 
-        return {self.output: keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
+        return {self.output: CrossEntropy(self.label_smoothing)}
 
     def metrics(self) -> dict[str, list[keras.metrics.Metric]]:
-        """Returns the accuracy."""
+        """Returns the accuracy; where a label is shares of classes, the largest share counts."""
         import keras
 
-        return {self.output: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]}
+        from zoo.tasks.cross_entropy import matches
+
+        return {self.output: [keras.metrics.MeanMetricWrapper(matches, name="accuracy")]}
 
     def check(self, model: keras.Model, label_names: Sequence[str]) -> None:
         """Raises `DataError` unless the model has one logit per class of the data."""
@@ -82,29 +97,81 @@ class Classification(AbstractTask):
             answers["label"] = tf.gather(tf.constant(list(label_names)), class_id)
         return answers
 
-    def score(self, targets: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Returns accuracy, macro precision, recall and F1, and the mean cross-entropy.
-
-        Macro figures are means over the classes that occur in the labels or in the answers; a class that is never
-        answered has precision 0.
-        """
+    def difference(
+        self, served: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], tolerance: float
+    ) -> str | None:
+        """Returns `class_id` where another class is answered, unless the two are nearly as probable."""
         import numpy as np
+
+        rows = expected["class_id"] != served["class_id"]
+        ordered = np.sort(expected["probabilities"][rows], axis=-1)
+        return None if (ordered[..., -1] - ordered[..., -2] <= tolerance).all() else "class_id"
+
+    def scorer(self, label_names: Sequence[str]) -> AbstractScorer:
+        """Returns what gathers accuracy, macro precision, recall and F1, and the mean cross-entropy."""
+        return _Scorer(self.output, tuple(label_names))
+
+
+class _Scorer(AbstractScorer):
+    def __init__(self, output: str, names: tuple[str, ...]):
+        self._output, self._names = output, names
+        self._labels: list[np.ndarray] = []
+        self._predicted: list[np.ndarray] = []
+        self._num_classes, self._cross_entropy = 0, 0.0
+
+    def update(self, targets: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
+        """Takes in labels int [B] and logits [B, N]."""
+        import numpy as np
+
+        labels, logits = targets[self._output].astype("int64"), outputs[self._output].astype("float64")
+        shifted = logits - logits.max(axis=-1, keepdims=True)
+        log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+        self._cross_entropy -= float(log_probabilities[np.arange(len(labels)), labels].sum())
+        self._num_classes = logits.shape[-1]
+        self._labels.append(labels)
+        self._predicted.append(logits.argmax(axis=-1))
+
+    def figures(self) -> dict[str, float]:
+        """Returns the figures; macro ones are means over the classes that occur in the labels or in the answers.
+
+        A class that is never answered has precision 0.
+        """
         from sklearn.metrics import precision_recall_fscore_support
 
-        labels, logits = targets[self.output], outputs[self.output].astype("float64")
-        predicted = logits.argmax(axis=-1)
+        labels, predicted = self._joined()
         precision, recall, f1, _ = precision_recall_fscore_support(
             labels,
             predicted,
             average="macro",
             zero_division=0,  # pyright: ignore[reportArgumentType]
         )
-        shifted = logits - logits.max(axis=-1, keepdims=True)
-        log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
         return {
             "accuracy": float((labels == predicted).mean()),
             "macro_precision": float(precision),
             "macro_recall": float(recall),
             "macro_f1": float(f1),
-            "cross_entropy": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+            "cross_entropy": self._cross_entropy / len(labels),
         }
+
+    def findings(self) -> Findings:
+        """Returns the counts of each pair of true and answered class, and the figures of each class."""
+        import numpy as np
+
+        labels, predicted = self._joined()
+        counts = np.zeros((self._num_classes, self._num_classes), int)
+        np.add.at(counts, (labels, predicted), 1)
+        names = self._names or tuple(map(str, range(self._num_classes)))
+        rows = []
+        for index, name in enumerate(names):
+            right, true, answered = counts[index, index], counts[index].sum(), counts[:, index].sum()
+            shares = [f"{right / total:.3f}" if total else "" for total in (answered, true)]
+            rows.append((name, int(true), *shares))
+        return Findings(
+            tables=[Table("Classes", ("class", "examples", "precision", "recall"), rows)],
+            confusion=Confusion(counts, names),
+        )
+
+    def _joined(self) -> tuple[np.ndarray, np.ndarray]:
+        import numpy as np
+
+        return np.concatenate(self._labels), np.concatenate(self._predicted)

@@ -30,20 +30,21 @@ class Backup(keras.callbacks.BackupAndRestore):
 
 
 class BestWeights(keras.callbacks.ModelCheckpoint):
-    """Keeps the weights of the epoch with the highest figure on disk, over a cut-off run and its resumption.
+    """Keeps the weights of the epoch with the best figure on disk, over a cut-off run and its resumption.
 
     Args:
         path: ends in `.weights.h5`.
         monitor: the figure.
-        best_before: the highest that this run had already, where it is resumed.
+        mode: whether the highest ("max") or the lowest ("min") is the best.
+        best_before: the best that this run had already, where it is resumed.
     """
 
-    def __init__(self, path: Path, monitor: str, best_before: float | None):
+    def __init__(self, path: Path, monitor: str, mode: str, best_before: float | None):
         known = best_before if path.is_file() else None
         super().__init__(
             str(path),
             monitor=monitor,
-            mode="max",
+            mode=mode,
             save_best_only=True,
             save_weights_only=True,
             initial_value_threshold=known,

@@ -193,8 +193,7 @@ def _arrays(
     raw = take_arrays(experiment.data, experiment.splits.train, examples)
     held = len(next(iter(raw.values())))
     whole = held - held % experiment.training.batch_size
-    targets = {name: raw.pop(name)[:whole] for name in experiment.task.targets()}
     featured = compose(experiment.features)({name: value[:whole] for name, value in raw.items()})
-    tensors = {**{name: np.asarray(tensor) for name, tensor in featured.items()}, **targets}
+    tensors = {name: np.asarray(tensor) for name, tensor in featured.items()}
     x, y = experiment.task.split(tensors)
     return {name: x[name] for name in model.input}, y

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from zoo.config import Experiment
 from zoo.errors import DataError
+from zoo.tasks.base import Findings
 from zoo.training import inputs
 from zoo.training.run_directory import RunDirectory
 
@@ -15,20 +17,19 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["Evaluation", "evaluate", "predict"]
+__all__ = ["Evaluation", "evaluate", "predictions", "spelled"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Figures of a split, with the targets and outputs they come from, example by example in the split's order."""
+    """Figures of a split, and what is worth seeing beside them."""
 
     scores: Mapping[str, float]
-    targets: Mapping[str, np.ndarray]
-    outputs: Mapping[str, np.ndarray]
+    findings: Findings
 
 
 def evaluate(run: RunDirectory, split: str, *, name: str | None = None) -> Evaluation:
-    """Evaluates a run's model and adds the figures to its `metrics.json`.
+    """Evaluates a run's model, batch by batch, and adds the figures to its `metrics.json`.
 
     Args:
         run: where the model and its experiment stand.
@@ -40,34 +41,41 @@ def evaluate(run: RunDirectory, split: str, *, name: str | None = None) -> Evalu
         DataError: the split holds no example.
     """
     experiment, model = run.experiment(), run.load_model()
-    spelled = {
-        "train": experiment.splits.train,
-        "validation": experiment.splits.validation,
-        "test": experiment.splits.test,
-    }
     if split == "validation" and not experiment.splits.validation:
         raise DataError(f"The experiment of {run.path} has no validation split. Ask for `test`, or for `train[90%:]`.")
-    batches = inputs.model_batches(experiment, spelled.get(split) or split, list(model.input), training=False)
-    targets, outputs = predict(model, batches)
-    scores = experiment.task.score(targets, outputs)
+    batches = inputs.model_batches(experiment, spelled(experiment, split), list(model.input), training=False)
+    scorer = experiment.task.scorer(run.info().names_of(experiment.task.labelled()))
+    for targets, outputs in predictions(model, batches):
+        scorer.update(targets, outputs)
+    scores = scorer.figures()
     run.update_metrics({name or split: scores})
-    return Evaluation(scores, targets, outputs)
+    return Evaluation(scores, scorer.findings())
 
 
-def predict(model: keras.Model, batches: tf.data.Dataset) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Returns `(targets, outputs)` of all batches, joined along the batch axis."""
+def spelled(experiment: Experiment, split: str) -> str:
+    """Returns `train`, `validation` or `test` as the experiment spells it, and any other split as it is."""
+    return getattr(experiment.splits, split, None) or split if split in ("train", "validation", "test") else split
+
+
+def predictions(
+    model: keras.Model, batches: tf.data.Dataset
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    """Yields `(targets, outputs)` of each batch, by name.
+
+    Raises:
+        DataError: there is no batch.
+    """
     import numpy as np
     import tensorflow as tf
 
     forward = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, autograph=False)
-    targets, outputs = [], []
-    for batch, target in batches:
-        targets.append({name: np.asarray(tensor) for name, tensor in target.items()})
-        outputs.append({name: np.asarray(tensor) for name, tensor in forward(batch).items()})
-    if not targets:
+    is_empty = True
+    for batch, targets in batches:
+        is_empty = False
+        outputs = forward(batch)
+        yield (
+            {name: np.asarray(tensor) for name, tensor in targets.items()},
+            {name: np.asarray(tensor) for name, tensor in outputs.items()},
+        )
+    if is_empty:
         raise DataError("The split holds no example.")
-
-    def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    return joined(targets), joined(outputs)

@@ -9,21 +9,15 @@ from zoo.config import Experiment
 from zoo.data import pipeline
 from zoo.data.base import DataInfo
 from zoo.errors import DataError
-from zoo.features.base import AbstractFeature, compose
+from zoo.features.base import AbstractFeature, AbstractSoundFeature, compose
+from zoo.training.featured import Featured
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["check_inputs", "fit_features", "model_batches", "raw_batches"]
-
-
-def raw_batches(experiment: Experiment, split: str) -> Iterator[Mapping[str, np.ndarray]]:
-    """Yields the raw batches of a split as numpy arrays, in fixed order."""
-    batches = pipeline.batches(experiment.data, split, batch_size=experiment.training.batch_size, shuffle=False, seed=0)
-    iterator: Any = batches.as_numpy_iterator()
-    yield from iterator
+__all__ = ["check_inputs", "check_sample_rates", "fit_features", "model_batches"]
 
 
 def fit_features(experiment: Experiment) -> tuple[AbstractFeature, ...]:
@@ -33,16 +27,18 @@ def fit_features(experiment: Experiment) -> tuple[AbstractFeature, ...]:
     """
     fitted: list[AbstractFeature] = []
     for feature in experiment.features:
-        fitted.append(feature.fit(_featured(experiment, fitted)))
+        fitted.append(feature.fit(_featured_batches(experiment, tuple(fitted))))
     return tuple(fitted)
 
 
-def _featured(experiment: Experiment, features: Sequence[AbstractFeature]) -> Iterator[Mapping[str, Any]]:
-    import numpy as np
-
-    apply = compose(features)
-    for batch in raw_batches(experiment, experiment.splits.train):
-        yield {name: np.asarray(tensor) for name, tensor in apply(dict(batch)).items()} if features else batch
+def _featured_batches(
+    experiment: Experiment, features: tuple[AbstractFeature, ...]
+) -> Iterator[Mapping[str, np.ndarray]]:
+    """Yields batches of the training split in fixed order, as the features leave them; reads nothing before asked."""
+    source = Featured(source=experiment.data, features=features) if features else experiment.data
+    batch_size, split = experiment.training.batch_size, experiment.splits.train
+    batches: Any = pipeline.batches(source, split, batch_size=batch_size, shuffle=False, seed=0, cache_bytes=0)
+    yield from batches.as_numpy_iterator()
 
 
 def model_batches(
@@ -58,9 +54,10 @@ def model_batches(
     """
     import tensorflow as tf
 
-    apply, task = compose(experiment.features), experiment.task
+    kept, computed = _kept_and_computed(experiment.features)
+    apply, task = compose(computed), experiment.task
     batches = pipeline.batches(
-        experiment.data,
+        Featured(source=experiment.data, features=kept) if kept else experiment.data,
         split,
         batch_size=experiment.training.batch_size,
         shuffle=training,
@@ -79,6 +76,32 @@ def model_batches(
         return {name: inputs[name] for name in model_inputs}, targets
 
     return batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _kept_and_computed(
+    features: Sequence[AbstractFeature],
+) -> tuple[tuple[AbstractFeature, ...], tuple[AbstractFeature, ...]]:
+    """Returns the features whose results are kept in memory, and those computed anew for each batch.
+
+    Kept is what stands before the first random one, up to the last costly one.
+    """
+    steady = next((index for index, feature in enumerate(features) if feature.RANDOM), len(features))
+    costly = [index + 1 for index, feature in enumerate(features[:steady]) if feature.COSTLY]
+    border = max(costly, default=0)
+    return tuple(features[:border]), tuple(features[border:])
+
+
+def check_sample_rates(features: Sequence[AbstractFeature], info: DataInfo) -> None:
+    """Raises `DataError` where a feature of sound is set to another sample rate than the data has."""
+    for feature in features:
+        if not isinstance(feature, AbstractSoundFeature) or feature.tensor not in info.tensors:
+            continue
+        rate = info.tensors[feature.tensor].sample_rate_hz
+        if rate is not None and rate != feature.sample_rate_hz:
+            raise DataError(
+                f"`{feature.tensor}` of `{info.name}` has {rate} samples a second, and {type(feature).__name__} is set "
+                f"to {feature.sample_rate_hz}. Set its `sample_rate_hz` to {rate}, or resample the data."
+            )
 
 
 def check_inputs(model: keras.Model, batches: tf.data.Dataset, info: DataInfo) -> None:

@@ -44,6 +44,7 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
     run = RunDirectory.open(run_dir) if resume else RunDirectory.free(run_dir)
     keras.utils.set_random_seed(experiment.training.seed)
     strategy = open_strategy(experiment.training)
+    inputs.check_sample_rates(experiment.features, experiment.data.info())
     experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
     if resume:
         _check_same(run, experiment)
@@ -54,7 +55,7 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
         model = experiment.model.build()
     batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
     info = experiment.data.info()  # after the first batches: tfds counts examples when it has prepared them
-    experiment.task.check(model, info.label_names)
+    experiment.task.check(model, info.names_of(experiment.task.labelled()))
     inputs.check_inputs(model, batches, info)
     validation = None
     if experiment.splits.validation:
@@ -165,6 +166,9 @@ def make_optimizer(training: Training, steps_per_epoch: int) -> keras.optimizers
     import keras
 
     rate: Any = training.learning_rate
+    common: dict[str, Any] = {"global_clipnorm": training.clip_norm or None}
+    if training.ema_momentum:
+        common |= {"use_ema": True, "ema_momentum": training.ema_momentum}
     warmup = round(training.warmup_epochs * steps_per_epoch)
     if training.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(
@@ -176,10 +180,12 @@ def make_optimizer(training: Training, steps_per_epoch: int) -> keras.optimizers
     elif warmup:
         rate = keras.optimizers.schedules.PolynomialDecay(0.0, warmup, training.learning_rate)
     if training.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
-    if training.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay)
-    return keras.optimizers.Adam(rate)
+        common |= {"momentum": 0.9, "nesterov": True}
+    kind = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
+    optimizer = kind[training.optimizer](rate, weight_decay=training.weight_decay or None, **common)
+    if training.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def _check_same(run: RunDirectory, experiment: Experiment) -> None:
@@ -202,10 +208,11 @@ def _callbacks(experiment: Experiment, run: RunDirectory, validated: bool) -> li
         callbacks.TensorBoard(str(run.tensorboard), write_graph=False),
     ]
     if validated and experiment.training.early_stopping:
-        monitor = experiment.task.MONITOR
+        monitor, mode = experiment.task.MONITOR, experiment.task.MONITOR_MODE
         before = [row[monitor] for row in read_history(run.history_path)]
+        best_before = {"max": max, "min": min}[mode](before, default=None)
         chosen += [
-            callbacks.EarlyStopping(monitor, mode="max", patience=experiment.training.early_stopping),
-            BestWeights(run.checkpoints / "best.weights.h5", monitor, max(before, default=None)),
+            callbacks.EarlyStopping(monitor, mode=mode, patience=experiment.training.early_stopping),
+            BestWeights(run.checkpoints / "best.weights.h5", monitor, mode, best_before),
         ]
     return chosen
