@@ -14,20 +14,26 @@ from zoo.config import Experiment, Splits, Training
 from zoo.data.base import AbstractSource
 from zoo.data.packaged import Packaged
 from zoo.data.synthetic import Synthetic
+from zoo.data.synthetic_transcripts import SyntheticTranscripts
 from zoo.data.tfds_source import Tfds
 from zoo.features.base import AbstractFeature
 from zoo.features.images import ImageScaling, RandomShift
 from zoo.features.sequences import SequenceNormalization
+from zoo.features.sound import MFCC, LogMel
 from zoo.models.base import AbstractModel
 from zoo.models.conv1d import Conv1DNet
 from zoo.models.conv2d import Conv2DNet
 from zoo.models.rnn import RecurrentNet
+from zoo.models.speech_ctc import SpeechCTC
 from zoo.models.transformer import TransformerEncoder
 from zoo.tasks.base import AbstractTask
 from zoo.tasks.classification import Classification
+from zoo.tasks.transcription import Transcription
 
 IMAGES = Synthetic(kind="images", shape=(12, 12, 1), num_classes=3, num_train=96, num_test=30)
 SEQUENCES = Synthetic(kind="sequences", shape=(9, 5), num_classes=3, num_train=96, num_test=30, min_length=2)
+
+TRANSCRIPTS = SyntheticTranscripts(num_train=96, num_test=30)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Descriptor:
     model: AbstractModel
     data: AbstractSource
     features: tuple[AbstractFeature, ...]
+    task: AbstractTask = dataclasses.field(default_factory=Classification)
 
     def experiment(self, **training: object) -> Experiment:
         settings = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "strategy": "none", **training}
@@ -46,13 +53,17 @@ class Descriptor:
             splits=Splits(train="train[:64]", validation="train[64:]"),
             features=self.features,
             model=self.model,
-            task=Classification(),
+            task=self.task,
             training=Training(**settings),  # type: ignore[arg-type]
         )
 
 
 def _image(model: AbstractModel) -> Descriptor:
     return Descriptor(model, IMAGES, (ImageScaling(),))
+
+
+def _transcript(model: AbstractModel) -> Descriptor:
+    return Descriptor(model, TRANSCRIPTS, (SequenceNormalization(),), Transcription(alphabet=" abcd", beam_width=4))
 
 
 def _sequence(model: AbstractModel) -> Descriptor:
@@ -88,6 +99,24 @@ MODELS: dict[str, dict[str, Descriptor]] = {
             )
         ),
     },
+    "speech_ctc": {
+        kind: _transcript(
+            SpeechCTC(
+                num_features=6,
+                num_symbols=6,
+                encoder=kind,  # type: ignore[arg-type]
+                width=8,
+                depth=2,
+                strides=strides,
+                num_heads=2,
+                mlp_width=12,
+                kernel_size=3,
+                block_kernel_size=3,
+                dropout=0.0,
+            )
+        )
+        for kind, strides in (("gru", (2, 2)), ("lstm", (1, 2)), ("transformer", (3,)), ("conformer", (2, 2)))
+    },
     "transformer": {
         "sinusoidal": _sequence(
             TransformerEncoder(num_features=5, num_classes=3, width=8, depth=2, num_heads=2, mlp_width=12, dropout=0.0)
@@ -112,14 +141,17 @@ MODELS: dict[str, dict[str, Descriptor]] = {
 SOURCES: dict[str, AbstractSource] = {
     "packaged": Packaged(name="digits"),
     "synthetic": IMAGES,
+    "synthetic_transcripts": TRANSCRIPTS,
     "tfds": Tfds(name="mnist"),
 }
 FEATURES: dict[str, AbstractFeature] = {
     "image_scaling": ImageScaling(max_value=16.0),
+    "log_mel": LogMel(sample_rate_hz=1000, frame_ms=32.0, num_mels=3),
+    "mfcc": MFCC(sample_rate_hz=1000, frame_ms=32.0, num_mels=4, num_coefficients=2, deltas=2),
     "random_shift": RandomShift(pixels=1),
     "sequence_normalization": SequenceNormalization(mean=(1.0, 2.0), std=(0.5, 0.25)),
 }
-TASKS: dict[str, AbstractTask] = {"classification": Classification()}
+TASKS: dict[str, AbstractTask] = {"classification": Classification(), "transcription": Transcription()}
 COMPRESSIONS: dict[str, AbstractTransform] = {"cluster": Cluster(4), "prune": Prune(0.5)}
 
 

@@ -45,17 +45,23 @@ MODELS = {
     "conv1d": Entry("zoo.models.conv1d:Conv1DNet", "1-D convolutions over frames, to classes"),
     "conv2d": Entry("zoo.models.conv2d:Conv2DNet", "2-D convolutions over small images, to classes"),
     "rnn": Entry("zoo.models.rnn:RecurrentNet", "stacked simple, LSTM or GRU layers over frames, to classes"),
+    "speech_ctc": Entry("zoo.models.speech_ctc:SpeechCTC", "frames to characters, by CTC"),
     "transformer": Entry("zoo.models.transformer:TransformerEncoder", "attention encoder over frames, to classes"),
 }
 
 SOURCES = {
     "packaged": Entry("zoo.data.packaged:Packaged", "real data that ships inside packages (see `zoo data list`)"),
     "synthetic": Entry("zoo.data.synthetic:Synthetic", "made-up examples with a pattern to learn, for tests"),
+    "synthetic_transcripts": Entry(
+        "zoo.data.synthetic_transcripts:SyntheticTranscripts", "made-up frames and what they say, for tests"
+    ),
     "tfds": Entry("zoo.data.tfds_source:Tfds", "any data set that tensorflow-datasets knows by name"),
 }
 
 FEATURES = {
     "image_scaling": Entry("zoo.features.images:ImageScaling", "pixels to 0..1"),
+    "log_mel": Entry("zoo.features.sound:LogMel", "sound to log-mel energies of frames"),
+    "mfcc": Entry("zoo.features.sound:MFCC", "sound to mel-frequency cepstra of frames"),
     "random_shift": Entry("zoo.features.images:RandomShift", "training images moved by a few pixels"),
     "sequence_normalization": Entry(
         "zoo.features.sequences:SequenceNormalization", "frames to mean 0 and variance 1, padding left out"
@@ -64,6 +70,7 @@ FEATURES = {
 
 TASKS = {
     "classification": Entry("zoo.tasks.classification:Classification", "one of N classes, by cross-entropy"),
+    "transcription": Entry("zoo.tasks.transcription:Transcription", "text for sound, by CTC over characters"),
 }
 
 COMPRESSIONS = {
@@ -78,11 +85,13 @@ RECIPES = {
 }
 
 LAYERS = {
+    "BlankPadding": Entry("zoo.layers.ctc:BlankPadding", ""),
     "LearnedPositions": Entry("zoo.layers.positions:LearnedPositions", ""),
     "MaskPadding": Entry("zoo.layers.masking:MaskPadding", ""),
     "MaskedAveragePooling": Entry("zoo.layers.masking:MaskedAveragePooling", ""),
     "MaskedMaxPooling": Entry("zoo.layers.masking:MaskedMaxPooling", ""),
     "PoolMask": Entry("zoo.layers.masking:PoolMask", ""),
+    "StridedMask": Entry("zoo.layers.ctc:StridedMask", ""),
     "SinusoidalPositions": Entry("zoo.layers.positions:SinusoidalPositions", ""),
 }
 
