@@ -16,9 +16,10 @@ from zoo.data.packaged import Packaged
 from zoo.data.synthetic import Synthetic
 from zoo.data.synthetic_transcripts import SyntheticTranscripts
 from zoo.data.tfds_source import Tfds
+from zoo.features.augmentation import Cutout, Mixup, RandomAffine, RandomFlip, SpecAugment
 from zoo.features.base import AbstractFeature
-from zoo.features.images import ImageScaling, RandomShift
-from zoo.features.sequences import SequenceNormalization
+from zoo.features.images import ImageResize, ImageScaling, RandomShift
+from zoo.features.sequences import SequenceNormalization, UtteranceNormalization
 from zoo.features.sound import MFCC, LogMel
 from zoo.models.base import AbstractModel
 from zoo.models.conv1d import Conv1DNet
@@ -145,11 +146,18 @@ SOURCES: dict[str, AbstractSource] = {
     "tfds": Tfds(name="mnist"),
 }
 FEATURES: dict[str, AbstractFeature] = {
+    "cutout": Cutout(pixels=4),
+    "image_resize": ImageResize(height=10, width=14),
     "image_scaling": ImageScaling(max_value=16.0),
     "log_mel": LogMel(sample_rate_hz=1000, frame_ms=32.0, num_mels=3),
     "mfcc": MFCC(sample_rate_hz=1000, frame_ms=32.0, num_mels=4, num_coefficients=2, deltas=2),
+    "mixup": Mixup(num_classes=3, alpha=1.0),
+    "random_affine": RandomAffine(),
+    "random_flip": RandomFlip(),
     "random_shift": RandomShift(pixels=1),
     "sequence_normalization": SequenceNormalization(mean=(1.0, 2.0), std=(0.5, 0.25)),
+    "spec_augment": SpecAugment(max_span=6, max_share=0.6, max_band=1),
+    "utterance_normalization": UtteranceNormalization(),
 }
 TASKS: dict[str, AbstractTask] = {"classification": Classification(), "transcription": Transcription()}
 COMPRESSIONS: dict[str, AbstractTransform] = {"cluster": Cluster(4), "prune": Prune(0.5)}

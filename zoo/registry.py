@@ -59,12 +59,21 @@ SOURCES = {
 }
 
 FEATURES = {
+    "cutout": Entry("zoo.features.augmentation:Cutout", "a square of each training image set to zero"),
+    "image_resize": Entry("zoo.features.images:ImageResize", "images to another size"),
     "image_scaling": Entry("zoo.features.images:ImageScaling", "pixels to 0..1"),
     "log_mel": Entry("zoo.features.sound:LogMel", "sound to log-mel energies of frames"),
     "mfcc": Entry("zoo.features.sound:MFCC", "sound to mel-frequency cepstra of frames"),
+    "mixup": Entry("zoo.features.augmentation:Mixup", "training images and their classes mixed in pairs"),
+    "random_affine": Entry("zoo.features.augmentation:RandomAffine", "training images turned, scaled and moved"),
+    "random_flip": Entry("zoo.features.augmentation:RandomFlip", "training images turned left to right"),
     "random_shift": Entry("zoo.features.images:RandomShift", "training images moved by a few pixels"),
     "sequence_normalization": Entry(
         "zoo.features.sequences:SequenceNormalization", "frames to mean 0 and variance 1, padding left out"
+    ),
+    "spec_augment": Entry("zoo.features.augmentation:SpecAugment", "spans and bands of training frames hidden"),
+    "utterance_normalization": Entry(
+        "zoo.features.sequences:UtteranceNormalization", "each clip's frames to mean 0 and variance 1"
     ),
 }
 

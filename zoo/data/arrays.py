@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,7 @@ def read_arrays(examples: tf.data.Dataset, limit_bytes: int) -> Arrays | None:
     if any(None in tensor.shape[1:] for tensor in spec.values() if tensor.shape.rank):
         return None  # images of any size: padding all of them to the largest is no use
     num_known = max(0, int(examples.cardinality()))
-    fixed_bytes = sum(tensor.dtype.size * math.prod(tensor.shape) for tensor in spec.values() if _is_fixed(tensor))
+    fixed_bytes = sum(tensor.dtype.size * (tensor.shape.num_elements() or 0) for tensor in spec.values())
     if 2 * num_known * fixed_bytes > limit_bytes:
         return None
     chunks: dict[str, list[np.ndarray]] = {name: [] for name in spec}
@@ -79,10 +78,6 @@ def read_arrays(examples: tf.data.Dataset, limit_bytes: int) -> Arrays | None:
         lengths={name: _join(parts) for name, parts in lengths.items()},
         num_examples=num_seen,
     )
-
-
-def _is_fixed(tensor: tf.TensorSpec) -> bool:
-    return None not in tensor.shape
 
 
 def _string_bytes(tensor: np.ndarray) -> int:

@@ -124,8 +124,9 @@ def _gathered(
     is_even = drop_remainder or num_examples % batch_size == 0
     with tf.device("CPU:0"):
         tensors: dict[str, Any] = {name: tf.constant(array) for name, array in arrays.tensors.items()}
+        ragged: Any = tf.RaggedTensor  # the type checker's stubs lack a part of it
         for name, lengths in arrays.lengths.items():
-            tensors[name] = tf.RaggedTensor.from_row_lengths(tensors[name], lengths, validate=False)
+            tensors[name] = ragged.from_row_lengths(tensors[name], lengths, validate=False)
 
     def indices(order: tf.Tensor) -> tf.data.Dataset:
         def one_batch(position: tf.Tensor) -> tf.Tensor:

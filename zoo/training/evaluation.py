@@ -10,6 +10,7 @@ from zoo.config import Experiment
 from zoo.errors import DataError
 from zoo.tasks.base import Findings
 from zoo.training import inputs
+from zoo.training.graph_errors import told_as_data_errors
 from zoo.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def evaluate(run: RunDirectory, split: str, *, name: str | None = None) -> Evalu
         raise DataError(f"The experiment of {run.path} has no validation split. Ask for `test`, or for `train[90%:]`.")
     batches = inputs.model_batches(experiment, spelled(experiment, split), list(model.input), training=False)
     scorer = experiment.task.scorer(run.info().names_of(experiment.task.labelled()))
-    for targets, outputs in predictions(model, batches):
-        scorer.update(targets, outputs)
+    with told_as_data_errors(f"the split {split!r}"):
+        for targets, outputs in predictions(model, batches):
+            scorer.update(targets, outputs)
     scores = scorer.figures()
     run.update_metrics({name or split: scores})
     return Evaluation(scores, scorer.findings())

@@ -13,6 +13,7 @@ from zoo.config import Experiment, Training, from_json, to_json
 from zoo.errors import RunDirectoryError, TrainingError
 from zoo.training import inputs
 from zoo.training.evaluation import evaluate
+from zoo.training.graph_errors import told_as_data_errors
 from zoo.training.run_directory import RunDirectory
 from zoo.training.strategy import open_strategy, steps_per_execution
 
@@ -45,7 +46,8 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
     keras.utils.set_random_seed(experiment.training.seed)
     strategy = open_strategy(experiment.training)
     inputs.check_sample_rates(experiment.features, experiment.data.info())
-    experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
+    with told_as_data_errors(experiment.name):
+        experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
     if resume:
         _check_same(run, experiment)
         if run.model_path.is_file():
@@ -53,7 +55,8 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
 
     with strategy.scope():
         model = experiment.model.build()
-    batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
+    with told_as_data_errors(experiment.name):  # costly features are computed here
+        batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
     info = experiment.data.info()  # after the first batches: tfds counts examples when it has prepared them
     experiment.task.check(model, info.names_of(experiment.task.labelled()))
     inputs.check_inputs(model, batches, info)
@@ -146,16 +149,17 @@ def fit(
     steps = int(batches.cardinality())
     progress = Progress(title)
     try:
-        history = model.fit(
-            # One endless iterator for all epochs: under a strategy, Keras needs 0.1 to 0.3 s to make a new one.
-            batches.repeat(),
-            steps_per_epoch=steps,
-            validation_data=validation,
-            epochs=epochs,
-            shuffle=False,  # the dataset shuffles itself; Keras warns otherwise
-            verbose=0,  # type: ignore[arg-type]
-            callbacks=[StopOnNaN(), progress, *callbacks],
-        )
+        with told_as_data_errors(title):
+            history = model.fit(
+                # One endless iterator for all epochs: under a strategy, Keras needs 0.1 to 0.3 s to make a new one.
+                batches.repeat(),
+                steps_per_epoch=steps,
+                validation_data=validation,
+                epochs=epochs,
+                shuffle=False,  # the dataset shuffles itself; Keras warns otherwise
+                verbose=0,  # type: ignore[arg-type]
+                callbacks=[StopOnNaN(), progress, *callbacks],
+            )
     finally:
         progress.close()  # an exception must not leave a terminal's cursor hidden
     return [dict(zip(history.history, figures, strict=True)) for figures in zip(*history.history.values(), strict=True)]
