@@ -71,10 +71,13 @@ class AbstractSoundFeature(AbstractFeature):
 
 
 def inputs_needed(features: Sequence[AbstractFeature], names: Iterable[str]) -> set[str]:
-    """Returns the tensors that must be there before `features` for the tensors `names` to be there after them."""
+    """Returns the tensors that must be there before `features` for the tensors `names` to be there after them.
+
+    Outside training, that is: what changes training examples at random needs nothing then.
+    """
     needed = set(names)
     for feature in reversed(features):
-        if needed & set(feature.writes()):
+        if not feature.RANDOM and needed & set(feature.writes()):
             needed = needed - set(feature.writes()) | set(feature.reads())
     return needed
 

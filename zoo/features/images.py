@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-__all__ = ["ImageScaling", "RandomShift"]
+__all__ = ["ImageResize", "ImageScaling", "RandomShift"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,49 @@ class ImageScaling(AbstractFeature):
         from zoo.layers.scaling import ScaleTensor
 
         return ScaleTensor(self.tensor, 1.0 / self.max_value, name="image_scaling")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageResize(AbstractFeature):
+    """Resamples images of one size to another: [B, H, W, C] of any dtype -> float32 [B, height, width, C].
+
+    Bilinear, and smoothed before it where images shrink. Values keep their range. Proportions are not kept.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        tensor: name of the tensor.
+    """
+
+    COSTLY: ClassVar = True
+    RANDOM: ClassVar = False
+
+    height: int
+    width: int
+    tensor: str = "image"
+
+    def __post_init__(self) -> None:
+        for field in ("height", "width"):
+            if getattr(self, field) < 1:
+                raise InvalidValueError(field, "at least 1", getattr(self, field))
+
+    def reads(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
+
+    def writes(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
+
+    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
+        """Returns itself: the size is given, not learned."""
+        return self
+
+    def layer(self) -> keras.Layer:
+        """Returns the layer that resamples `tensor`."""
+        from zoo.layers.scaling import ResizeImages
+
+        return ResizeImages(self.tensor, self.height, self.width, name="image_resize")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-__all__ = ["SequenceNormalization"]
+__all__ = ["SequenceNormalization", "UtteranceNormalization"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,3 +82,38 @@ class SequenceNormalization(AbstractFeature):
         from zoo.layers.scaling import StandardizeFrames
 
         return StandardizeFrames(self.tensor, self.mean, self.std, name="sequence_normalization")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UtteranceNormalization(AbstractFeature):
+    """Gives each of the `D` values mean 0 and variance 1 over each sequence's own frames: [B, T, D] -> float32.
+
+    Takes the speaker's level and the microphone's colour out of cepstra. Nothing is learned. A value that does not
+    change within a sequence, as in a sequence of one frame, comes out as zeros, and so do padded frames.
+
+    Args:
+        tensor: name of the tensor; its mask is `padding_mask` bool [B, T], where there is one.
+    """
+
+    COSTLY: ClassVar = False
+    RANDOM: ClassVar = False
+
+    tensor: str = "frames"
+
+    def reads(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
+
+    def writes(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
+
+    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
+        """Returns itself: each sequence has its own statistics."""
+        return self
+
+    def layer(self) -> keras.Layer:
+        """Returns the layer that normalises `tensor`."""
+        from zoo.layers.scaling import NormalizeUtterances
+
+        return NormalizeUtterances(self.tensor, name="utterance_normalization")
