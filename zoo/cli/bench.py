@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 
 import click
 
-from zoo.cli.output import print_json, print_table, quiet_tensorflow
+from zoo.cli.output import note, print_json, print_table, quiet_tensorflow
 
-__all__ = ["bench"]
+__all__ = ["FAMILIES", "bench"]
+
+# Family, to the configuration that stands for it.
+FAMILIES = {
+    "conv1d": "vowels_conv1d",
+    "conv2d": "mnist_cnn",
+    "rnn": "vowels_lstm",
+    "transformer": "vowels_transformer",
+}
 
 
 @click.group()
@@ -20,23 +29,55 @@ def bench() -> None:
 
 
 @bench.command("train")
-@click.argument("config", default="mnist_cnn")
-@click.option("--examples", default=12_800, show_default=True, help="Examples an epoch.")
-@click.option("--rounds", default=5, show_default=True, help="Epochs of each side, in turns.")
+@click.argument("configs", nargs=-1)
+@click.option("--examples", default=12_800, show_default=True, help="Examples an epoch, at most.")
+@click.option("--rounds", default=5, show_default=True, help="Turns of each side.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def train(config: str, examples: int, rounds: int, as_json: bool) -> None:
-    """Time training of CONFIG beside a plain Keras script of the same model on numpy arrays.
+def train(configs: tuple[str, ...], examples: int, rounds: int, as_json: bool) -> None:
+    """Time training of CONFIGS, by default one of each family, beside plain Keras scripts on numpy arrays.
 
     Example: zoo bench train mnist_cnn --rounds 5 --json
     """
     from zoo.config import find_config
 
-    experiment = find_config(config)
+    experiments = [find_config(config) for config in configs or FAMILIES.values()]
     with quiet_tensorflow():
         from zoo.training.benchmark import measure_training
 
-    result = dataclasses.asdict(measure_training(experiment, examples=examples, rounds=rounds))
+    results = []
+    for experiment in experiments:
+        result = measure_training(experiment, examples=examples, rounds=rounds)
+        spread = f"{result.ratio_min:.2f} to {result.ratio_max:.2f}"
+        note(f"{result.config}: {result.ratio:.2f} times as fast as plain Keras ({spread})")
+        results.append(dataclasses.asdict(result))
+    mean = round(statistics.mean(result["ratio"] for result in results), 3)
     if as_json:
-        print_json(result)
+        print_json({"results": results, "mean_ratio": mean})
     else:
-        print_table(["figure", "value"], list(result.items()))
+        print_table(list(results[0]), [list(result.values()) for result in results], title=f"mean ratio {mean}")
+
+
+@bench.command("serve")
+@click.argument("configs", nargs=-1)
+@click.option("--calls", default=200, show_default=True, help="Calls of each side at each batch size.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def serve(configs: tuple[str, ...], calls: int, as_json: bool) -> None:
+    """Time the exported signature of CONFIGS' models, by default one of each family, beside `keras.Model.export`.
+
+    The weights are fresh ones, which takes no data. Example: zoo bench serve mnist_cnn --json
+    """
+    from zoo.config import find_config
+
+    experiments = [find_config(config) for config in configs or FAMILIES.values()]
+    with quiet_tensorflow():
+        from zoo.exporting.benchmark import measure_signatures
+
+    results = []
+    for experiment in experiments:
+        note(f"{experiment.name}: exported both ways, then called in turns")
+        for latency in measure_signatures(experiment.model.build(), calls=calls):
+            results.append({"config": experiment.name, **dataclasses.asdict(latency)})
+    if as_json:
+        print_json({"results": results})
+    else:
+        print_table(list(results[0]), [list(result.values()) for result in results])

@@ -74,12 +74,15 @@ def _differing(servable: Servable, served: Mapping[str, np.ndarray], expected: M
     return next(iter(differing), None)
 
 
-def random_examples(specs: Sequence[InputSpec], rows: int = 4) -> dict[str, np.ndarray]:
-    """Returns made-up inputs for each spec: for when no real example is at hand. Masks are all true."""
+def random_examples(specs: Sequence[InputSpec], rows: int = 4, *, free_size: int = _FREE_SIZE) -> dict[str, np.ndarray]:
+    """Returns made-up inputs for each spec: for when no real example is at hand. Masks are all true.
+
+    Axes that are free have `free_size` entries.
+    """
     generator = np.random.default_rng(0)
     examples = {}
     for spec in specs:
-        shape = [rows, *(size or _FREE_SIZE for size in spec.shape[1:])]
+        shape = [rows, *(size or free_size for size in spec.shape[1:])]
         dtype = np.dtype(tf.as_dtype(spec.dtype).as_numpy_dtype)
         if dtype == np.bool_:
             examples[spec.name] = np.ones(shape, dtype)

@@ -8,6 +8,7 @@ Shape glossary: `B` batch, `T` time, `D` width, `S` symbols, the blank last.
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import ops
 
 __all__ = ["BlankPadding", "StridedMask"]
@@ -30,8 +31,9 @@ class BlankPadding(keras.layers.Layer):
         return None
 
     def call(self, logits, padding_mask):
-        blank = ops.one_hot(logits.shape[-1] - 1, logits.shape[-1], dtype=logits.dtype)
-        return ops.where(ops.expand_dims(padding_mask, -1), logits, (1.0 - blank) * _LOWEST)
+        blank_only = np.full(logits.shape[-1], _LOWEST, "float32")
+        blank_only[-1] = 0
+        return ops.where(ops.expand_dims(padding_mask, -1), logits, ops.cast(blank_only, logits.dtype))
 
     def compute_output_shape(self, logits_shape, padding_mask_shape):
         return logits_shape

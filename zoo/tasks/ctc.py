@@ -18,7 +18,7 @@ __all__ = ["CTCLoss", "SymbolErrorRate", "decoded", "num_frames"]
 _LOWEST = -1e8
 
 
-def num_frames(logits: tf.Tensor) -> tf.Tensor:
+def num_frames(logits: Any) -> tf.Tensor:
     """Returns how many frames of each example are data: [B, T, S] -> int32 [B]."""
     is_data = tf.reduce_max(logits[..., :-1], axis=-1) > _LOWEST
     return tf.reduce_sum(tf.cast(is_data, tf.int32), axis=-1)

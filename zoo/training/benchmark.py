@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Throughput", "measure_training"]
 
 Side = Literal["zoo", "keras"]
+_ENDLESS = 10**9  # epochs: a side trains until nobody asks for the next
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +46,17 @@ class Throughput:
     ratio_max: float
     zoo_first_epoch_s: float
     keras_first_epoch_s: float
+    epochs_a_round: int
 
 
-def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> Throughput:
+def measure_training(experiment: Experiment, *, examples: int, rounds: int, seconds: float = 3.0) -> Throughput:
     """Times epochs over `examples` examples, in turns: first the one side's, then the other's, `rounds` times.
+
+    A turn is one epoch, or as many as take about `seconds`.
 
     The plain script is `model.fit(x, y, batch_size=...)` on arrays in memory, features already applied, compiled with
     Keras's defaults, without a strategy. Each side is one call of `fit` in a process of its own, since a process's
-    memory and threads are set for all in it; it waits for its turn before each epoch, and its first epoch, in which
+    memory and threads are set for all in it; it waits for its turn, and its first epoch, in which
     graphs are traced and compiled, is not counted. The ratio is the median over rounds, since a machine's speed changes
     from one to the next.
 
@@ -67,35 +71,37 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int) -> T
     if rounds < 1:
         raise InvalidValueError("rounds", "at least 1", rounds)
     document = to_json(experiment)
-    with _Worker(document, "zoo", examples, rounds) as ours, _Worker(document, "keras", examples, rounds) as theirs:
+    with _Worker(document, "zoo", examples) as ours, _Worker(document, "keras", examples) as theirs:
         examples = ours.receive()
         theirs.receive()
-        first = ours.epoch(), theirs.epoch()
-        pairs = [(ours.epoch(), theirs.epoch()) for _ in range(rounds)]
+        first = ours.epochs(1), theirs.epochs(1)
+        epochs = max(1, round(seconds / max(ours.epochs(1), theirs.epochs(1))))
+        pairs = [(ours.epochs(epochs), theirs.epochs(epochs)) for _ in range(rounds)]
     ratios = [keras_s / zoo_s for zoo_s, keras_s in pairs]
     return Throughput(
         config=experiment.name,
         batch_size=experiment.training.batch_size,
         examples=examples,
         rounds=rounds,
-        zoo_examples_per_s=round(examples / statistics.median(zoo_s for zoo_s, _ in pairs), 1),
-        keras_examples_per_s=round(examples / statistics.median(keras_s for _, keras_s in pairs), 1),
+        zoo_examples_per_s=round(examples * epochs / statistics.median(zoo_s for zoo_s, _ in pairs), 1),
+        keras_examples_per_s=round(examples * epochs / statistics.median(keras_s for _, keras_s in pairs), 1),
         ratio=round(statistics.median(ratios), 3),
         ratio_min=round(min(ratios), 3),
         ratio_max=round(max(ratios), 3),
         zoo_first_epoch_s=round(first[0], 1),
         keras_first_epoch_s=round(first[1], 1),
+        epochs_a_round=epochs,
     )
 
 
 class _Worker:
     """A process in one call of `fit`, which trains the next epoch each time it is asked."""
 
-    def __init__(self, document: Mapping[str, Any], side: Side, examples: int, rounds: int):
+    def __init__(self, document: Mapping[str, Any], side: Side, examples: int):
         context = multiprocessing.get_context("spawn")
         self._side = side
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, document, side, examples, rounds + 1), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, document, side, examples), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -108,10 +114,10 @@ class _Worker:
         self._process.kill()
         self._process.join()
 
-    def epoch(self) -> float:
-        """Returns the seconds that an epoch took."""
+    def epochs(self, number: int) -> float:
+        """Returns the seconds that `number` epochs took together."""
         with contextlib.suppress(BrokenPipeError):
-            self._connection.send("epoch")
+            self._connection.send(number)
         return self.receive()
 
     def receive(self) -> Any:
@@ -127,11 +133,11 @@ class _Worker:
         return said
 
 
-def _work(connection: Connection, document: Mapping[str, Any], side: Side, examples: int, epochs: int) -> None:
+def _work(connection: Connection, document: Mapping[str, Any], side: Side, examples: int) -> None:
     try:
         experiment = from_json(document)
         experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
-        {"zoo": _fit_zoo, "keras": _fit_keras}[side](experiment, examples, epochs, connection)
+        {"zoo": _fit_zoo, "keras": _fit_keras}[side](experiment, examples, connection)
     except EOFError:  # the bench was ended
         return
     except ZooError as error:
@@ -143,17 +149,22 @@ def _turns(connection: Connection) -> keras.callbacks.Callback:
     import keras
 
     class Turns(keras.callbacks.Callback):
+        left = 0
+
         def on_epoch_begin(self, epoch, logs=None):
-            connection.recv()
-            self.start = time.perf_counter()
+            if not self.left:
+                self.left = connection.recv()
+                self.start = time.perf_counter()
 
         def on_epoch_end(self, epoch, logs=None):
-            connection.send(time.perf_counter() - self.start)
+            self.left -= 1
+            if not self.left:
+                connection.send(time.perf_counter() - self.start)
 
     return Turns()
 
 
-def _fit_zoo(experiment: Experiment, examples: int, epochs: int, connection: Connection) -> None:
+def _fit_zoo(experiment: Experiment, examples: int, connection: Connection) -> None:
     """Trains as `zoo train` does."""
     strategy = open_strategy(experiment.training)
     with strategy.scope():
@@ -163,10 +174,10 @@ def _fit_zoo(experiment: Experiment, examples: int, epochs: int, connection: Con
     steps = int(batches.cardinality())
     trained = compiled(model, experiment, steps, strategy)
     connection.send(steps * experiment.training.batch_size)
-    fit(trained, batches, None, epochs=epochs, title="zoo", callbacks=[_turns(connection)])
+    fit(trained, batches, None, epochs=_ENDLESS, title="zoo", callbacks=[_turns(connection)], is_shown=False)
 
 
-def _fit_keras(experiment: Experiment, examples: int, epochs: int, connection: Connection) -> None:
+def _fit_keras(experiment: Experiment, examples: int, connection: Connection) -> None:
     """Trains by `model.fit(x, y, batch_size=...)`."""
     model = experiment.model.build()
     x, y = _arrays(experiment, model, max(examples, experiment.training.batch_size))
@@ -176,7 +187,7 @@ def _fit_keras(experiment: Experiment, examples: int, epochs: int, connection: C
         x,
         y,  # type: ignore[arg-type]
         batch_size=experiment.training.batch_size,
-        epochs=epochs,
+        epochs=_ENDLESS,
         verbose=0,  # type: ignore[arg-type]
         callbacks=[_turns(connection)],
     )

@@ -125,6 +125,7 @@ def fit(
     epochs: int,
     title: str,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    is_shown: bool = True,
 ) -> list[dict[str, float]]:
     """Fits a compiled model and returns the figures of each epoch.
 
@@ -147,7 +148,7 @@ def fit(
                 )
 
     steps = int(batches.cardinality())
-    progress = Progress(title)
+    progress = Progress(title) if is_shown else None
     try:
         with told_as_data_errors(title):
             history = model.fit(
@@ -158,10 +159,11 @@ def fit(
                 epochs=epochs,
                 shuffle=False,  # the dataset shuffles itself; Keras warns otherwise
                 verbose=0,  # type: ignore[arg-type]
-                callbacks=[StopOnNaN(), progress, *callbacks],
+                callbacks=[StopOnNaN(), *([progress] if progress else []), *callbacks],
             )
     finally:
-        progress.close()  # an exception must not leave a terminal's cursor hidden
+        if progress:
+            progress.close()  # an exception must not leave a terminal's cursor hidden
     return [dict(zip(history.history, figures, strict=True)) for figures in zip(*history.history.values(), strict=True)]
 
 
