@@ -54,10 +54,9 @@ def client(request, data_root, monkeypatch):
             name="tiny",
             tensors={
                 "number": TensorInfo(shape=(1,), dtype="float32"),
-                "label": TensorInfo(shape=(), dtype="int64"),
+                "label": TensorInfo(shape=(), dtype="int64", names=("even", "odd")),
             },
             num_examples={"train": 5},
-            label_names=("even", "odd"),
         ),
         kind="numbers",
         version="1.0.0",
@@ -72,7 +71,7 @@ def client(request, data_root, monkeypatch):
 
 def use_recipe(recipe, monkeypatch):
     monkeypatch.setitem(RECIPES, "tiny", "a_recipe_of_the_test")
-    monkeypatch.setitem(sys.modules, "a_recipe_of_the_test", types.SimpleNamespace(RECIPE=recipe))
+    monkeypatch.setitem(sys.modules, "a_recipe_of_the_test", types.SimpleNamespace(RECIPES={"tiny": recipe}))
 
 
 @pytest.fixture
@@ -174,7 +173,7 @@ os.truncate(path, os.path.getsize(path) // 2)
 
 def test_an_interrupted_fetch_is_made_good_by_the_next(deliver, data_root, monkeypatch):
     deliver()
-    recipe = sys.modules["a_recipe_of_the_test"].RECIPE
+    recipe = sys.modules["a_recipe_of_the_test"].RECIPES["tiny"]
 
     def interrupted(split, originals):
         yield from list(examples(split, originals))[:2]

@@ -66,7 +66,7 @@ def test_local_files_are_used_and_nested_names_are_paths(local_builder, data_roo
     assert set(zip(arrays["text/word"], arrays["label"], strict=True)) == {(b"one", 0), (b"two", 0), (b"three", 1)}
     info = source.info()
     assert info.tensors["text/word"].dtype == "string"
-    assert info.label_names == ("short", "long")
+    assert info.names_of("label") == ("short", "long")
     assert info.num_examples == {"train": 3}
 
 

@@ -1,6 +1,6 @@
 """Packaged data: real data sets that ship inside public packages, for machines that reach a package registry at most.
 
-A data set costs one module in `zoo/data/recipes` with a `RECIPE`, and its line in `RECIPES`.
+A data set costs one module in `zoo/data/recipes` with an entry in its `RECIPES`, and its line in the `RECIPES` here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RECIPES", "AvailableRow", "Packaged", "available", "fetch"]
 
-# Name of the data set, to the module that holds its `RECIPE`.
+# Name of the data set, to the module whose own `RECIPES` holds it.
 RECIPES: Mapping[str, str] = {
     "digits": "zoo.data.recipes.digits",
     "japanese_vowels": "zoo.data.recipes.japanese_vowels",
@@ -44,7 +44,7 @@ def recipe_of(name: str) -> AbstractRecipe:
     """Returns the recipe of a packaged data set."""
     if name not in RECIPES:
         raise UnknownNameError("packaged data set", name, RECIPES)
-    return importlib.import_module(RECIPES[name]).RECIPE
+    return importlib.import_module(RECIPES[name]).RECIPES[name]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def fetch(name: str, progress: Callable[[str], None] | None = None) -> Path:
 
     Args:
         name: as in `RECIPES`.
-        progress: is called with a line of text as each step begins.
+        progress: is called with a line of text as each step begins, and every few seconds of a long one.
 
     Returns:
         The directory of the prepared data.
@@ -127,10 +127,9 @@ def fetch(name: str, progress: Callable[[str], None] | None = None) -> Path:
 def _make(recipe: AbstractRecipe, scratch: Path, say: Callable[[str], None]) -> None:
     """Downloads what is missing, prepares in `scratch`, and moves the finished directory to its place."""
     name = recipe.info.name
-    originals = originals_directory(name)
-    ensure_originals(recipe.packages, originals, scratch, say)
+    files = ensure_originals(recipe.packages, originals_directory(name), scratch, say)
     say(f"preparing {name}")
-    recipe.prepare(scratch / "tfds", originals, scratch)
+    recipe.prepare(scratch / "tfds", files, scratch, say)
     made = scratch / "tfds" / name / recipe.version
     write_manifest(made)
     replace_directory(made, prepared_directory(recipe), scratch)

@@ -6,9 +6,11 @@ import abc
 import contextlib
 import dataclasses
 import io
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.data.base import DataInfo, TensorInfo
 from zoo.data.packages import AbstractPackage
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["AbstractRecipe", "GeneratedRecipe", "TfdsRecipe"]
 
 Example = Mapping[str, Any]
+Item = TypeVar("Item")
+
+_PROGRESS_EVERY_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +33,7 @@ class AbstractRecipe(abc.ABC):
 
     Attributes:
         info: as a user of the prepared data sees it; also what the tfds builder states.
-        kind: what an example is, in one word: "image", "sequence".
+        kind: what an example is, in one word: "image", "sequence", "speech".
         version: of the prepared form; another version is prepared anew, beside the old one.
         size_bytes: of the prepared data, about.
         homepage: of the data.
@@ -43,8 +48,15 @@ class AbstractRecipe(abc.ABC):
     packages: tuple[AbstractPackage, ...] = ()
 
     @abc.abstractmethod
-    def prepare(self, data_dir: Path, originals: Path, scratch: Path) -> None:
-        """Writes `data_dir/<name>/<version>/` from the verified files in `originals`."""
+    def prepare(self, data_dir: Path, originals: Path, scratch: Path, progress: Callable[[str], None]) -> None:
+        """Writes `data_dir/<name>/<version>/` from the verified files in `originals`.
+
+        Args:
+            progress: is called with a line of text every few seconds.
+
+        Raises:
+            DataError: what is made is not what the recipe states.
+        """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,9 +69,14 @@ class GeneratedRecipe(AbstractRecipe):
 
     examples: Callable[[str, Path], Iterator[tuple[str, Example]]]
 
-    def prepare(self, data_dir: Path, originals: Path, scratch: Path) -> None:
+    def prepare(self, data_dir: Path, originals: Path, scratch: Path, progress: Callable[[str], None]) -> None:
         """Writes `data_dir/<name>/<version>/` from what `examples` yields."""
-        _download_and_prepare(_generator_builder(self, data_dir, originals), scratch, scratch / "none")
+        visible = _Streams()
+        splits = {
+            split: visible.during(_reported(self.examples(split, originals), f"{self.info.name} {split}", n, progress))
+            for split, n in self.info.num_examples.items()
+        }
+        _download_and_prepare(_generator_builder(self, data_dir, splits), self, scratch, scratch / "none")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +90,7 @@ class TfdsRecipe(AbstractRecipe):
 
     manual_files: Callable[[Path, Path], None]
 
-    def prepare(self, data_dir: Path, originals: Path, scratch: Path) -> None:
+    def prepare(self, data_dir: Path, originals: Path, scratch: Path, progress: Callable[[str], None]) -> None:
         """Writes `data_dir/<name>/<version>/` from the files that `manual_files` writes."""
         import tensorflow_datasets as tfds
 
@@ -81,10 +98,41 @@ class TfdsRecipe(AbstractRecipe):
         manual_dir.mkdir()
         self.manual_files(originals, manual_dir)
         builder = tfds.builder(f"{self.info.name}:{self.version}", data_dir=data_dir)
-        _download_and_prepare(builder, scratch, manual_dir)
+        _download_and_prepare(builder, self, scratch, manual_dir)
 
 
-def _download_and_prepare(builder: tfds.core.DatasetBuilder, scratch: Path, manual_dir: Path) -> None:
+class _Streams:
+    """The standard streams as they are now, for code that runs while others are silenced."""
+
+    def __init__(self) -> None:
+        self._out, self._err = sys.stdout, sys.stderr
+
+    def during(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Yields what `items` yields; what runs to make an item writes to these streams."""
+        end = object()
+        while True:
+            with contextlib.redirect_stdout(self._out), contextlib.redirect_stderr(self._err):
+                item: Any = next(items, end)
+            if item is end:
+                return
+            yield item
+
+
+def _reported(
+    examples: Iterator[Item], title: str, num_examples: int, progress: Callable[[str], None]
+) -> Iterator[Item]:
+    """Yields `examples` and says every few seconds how many there were."""
+    said_s = time.monotonic()
+    for count, example in enumerate(examples):
+        if time.monotonic() - said_s > _PROGRESS_EVERY_S:
+            said_s = time.monotonic()
+            progress(f"preparing {title}: {count} of {num_examples}")
+        yield example
+
+
+def _download_and_prepare(
+    builder: tfds.core.DatasetBuilder, recipe: AbstractRecipe, scratch: Path, manual_dir: Path
+) -> None:
     """Prepares without the network, silently: tfds prints bars to standard error, our callers have their own."""
     from tensorflow_datasets.core.download import DownloadConfig
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -97,9 +145,18 @@ def _download_and_prepare(builder: tfds.core.DatasetBuilder, scratch: Path, manu
             )
     except NonMatchingChecksumError as error:
         raise DataError(f"A file made for {builder.info.full_name} is not the original bit for bit. {error}") from error
+    made = {name: split.num_examples for name, split in builder.info.splits.items()}
+    if made != dict(recipe.info.num_examples):
+        raise DataError(
+            f"Preparing {recipe.info.name} made other examples than when its recipe was checked: expected "
+            f"{dict(recipe.info.num_examples)}, received {made}. The files are those that were checked, so a library "
+            "that reads them differs or cannot read some; the log names each file that was not read."
+        )
 
 
-def _generator_builder(recipe: GeneratedRecipe, data_dir: Path, originals: Path) -> tfds.core.GeneratorBasedBuilder:
+def _generator_builder(
+    recipe: GeneratedRecipe, data_dir: Path, splits: Mapping[str, Iterator[tuple[str, Example]]]
+) -> tfds.core.GeneratorBasedBuilder:
     import tensorflow_datasets as tfds
 
     info = recipe.info
@@ -121,7 +178,7 @@ def _generator_builder(recipe: GeneratedRecipe, data_dir: Path, originals: Path)
             )
 
         def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, Example]]]:
-            return {split: recipe.examples(split, originals) for split in info.num_examples}
+            return dict(splits)
 
         def _generate_examples(self) -> None:
             raise NotImplementedError("examples come from `_split_generators`")
@@ -142,7 +199,10 @@ def _feature(name: str, tensor: TensorInfo) -> Any:
         return tfds.features.ClassLabel(names=list(tensor.names))
     if tensor.sample_rate_hz:
         dtype: Any = np.dtype(tensor.dtype)
-        return tfds.features.Audio(shape=tensor.shape, dtype=dtype, sample_rate=tensor.sample_rate_hz)
+        # as bytes: a protocol buffer's integers take up to ten for a negative one
+        return tfds.features.Audio(
+            shape=tensor.shape, dtype=dtype, sample_rate=tensor.sample_rate_hz, encoding=tfds.features.Encoding.BYTES
+        )
     if name == "image" and tensor.dtype == "uint8" and len(tensor.shape) == 3:
         return tfds.features.Image(shape=tensor.shape)
     if tensor.dtype == "string" and not tensor.shape:

@@ -13,7 +13,7 @@ from typing import Any
 from zoo.data.base import DataInfo, TensorInfo
 from zoo.data.recipe import Example, GeneratedRecipe
 
-__all__ = ["RECIPE"]
+__all__ = ["RECIPES"]
 
 
 def _examples(split: str, originals: Path) -> Iterator[tuple[str, Example]]:
@@ -28,7 +28,7 @@ def _examples(split: str, originals: Path) -> Iterator[tuple[str, Example]]:
         yield f"{position:04d}", {"image": image, "label": int(digits.target[position])}
 
 
-RECIPE = GeneratedRecipe(
+_RECIPE = GeneratedRecipe(
     info=DataInfo(
         name="digits",
         tensors={
@@ -48,3 +48,5 @@ RECIPE = GeneratedRecipe(
     homepage="https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html",
     examples=_examples,
 )
+
+RECIPES = {_RECIPE.info.name: _RECIPE}

@@ -13,7 +13,7 @@ from zoo.data.base import DataInfo, TensorInfo
 from zoo.data.packages import PipPackage
 from zoo.data.recipe import Example, GeneratedRecipe
 
-__all__ = ["RECIPE"]
+__all__ = ["RECIPES"]
 
 _FILES = {"train": "JapaneseVowels_TRAIN.ts", "test": "JapaneseVowels_TEST.ts"}
 
@@ -30,7 +30,7 @@ def _examples(split: str, originals: Path) -> Iterator[tuple[str, Example]]:
         yield f"{position:03d}", {"frames": frames, "label": int(speaker) - 1}
 
 
-RECIPE = GeneratedRecipe(
+_RECIPE = GeneratedRecipe(
     info=DataInfo(
         name="japanese_vowels",
         tensors={
@@ -65,3 +65,5 @@ RECIPE = GeneratedRecipe(
     ),
     examples=_examples,
 )
+
+RECIPES = {_RECIPE.info.name: _RECIPE}

@@ -16,7 +16,7 @@ from zoo.data.packages import NpmPackage
 from zoo.data.recipe import TfdsRecipe
 from zoo.errors import DataUnavailableError
 
-__all__ = ["RECIPE"]
+__all__ = ["RECIPES"]
 
 # Name of the raw file, to the modification time that its original archive states.
 _MODIFIED_S = {
@@ -47,7 +47,7 @@ def _manual_files(originals: Path, manual_dir: Path) -> None:
         (manual_dir / f"{name}.gz").write_bytes(header + packed.stdout[10:])
 
 
-RECIPE = TfdsRecipe(
+_RECIPE = TfdsRecipe(
     info=DataInfo(
         name="mnist",
         tensors={
@@ -87,3 +87,5 @@ RECIPE = TfdsRecipe(
     ),
     manual_files=_manual_files,
 )
+
+RECIPES = {_RECIPE.info.name: _RECIPE}
