@@ -20,10 +20,11 @@ from zoo.features.augmentation import Cutout, Mixup, RandomAffine, RandomFlip, S
 from zoo.features.base import AbstractFeature
 from zoo.features.images import ImageResize, ImageScaling, RandomShift
 from zoo.features.sequences import SequenceNormalization, UtteranceNormalization
-from zoo.features.sound import MFCC, LogMel
+from zoo.features.sound import LPCC, MFCC, LogMel
 from zoo.models.base import AbstractModel
 from zoo.models.conv1d import Conv1DNet
 from zoo.models.conv2d import Conv2DNet
+from zoo.models.resnet import ResNet
 from zoo.models.rnn import RecurrentNet
 from zoo.models.speech_ctc import SpeechCTC
 from zoo.models.transformer import TransformerEncoder
@@ -83,6 +84,18 @@ MODELS: dict[str, dict[str, Descriptor]] = {
         "dense": _image(Conv2DNet(input_shape=(12, 12, 1), num_classes=3, filters=(4, 6), dense_units=8, dropout=0.0)),
         "batch_norm": _image(
             Conv2DNet.preset("batch_norm", input_shape=(12, 12, 1), num_classes=3, filters=(4, 6), dropout=0.0)
+        ),
+    },
+    "resnet": {
+        "cifar_zeros": _image(
+            ResNet.preset("cifar8", num_classes=3, input_shape=(12, 12, 1), width=4, norm_synchronized=True)
+        ),
+        "pre_activation": _image(
+            ResNet(depth=10, num_classes=3, input_shape=(12, 12, 1), width=3, stem="cifar", pre_activation=True)
+        ),
+        "bottleneck": _image(ResNet(depth=26, num_classes=3, input_shape=(12, 12, 1), width=3, stem="cifar")),
+        "keras_bottleneck": _image(
+            ResNet.preset("keras_resnet50", depth=26, num_classes=3, input_shape=(12, 12, 1), width=2)
         ),
     },
     "rnn": {
@@ -150,6 +163,7 @@ FEATURES: dict[str, AbstractFeature] = {
     "image_resize": ImageResize(height=10, width=14),
     "image_scaling": ImageScaling(max_value=16.0),
     "log_mel": LogMel(sample_rate_hz=1000, frame_ms=32.0, num_mels=3),
+    "lpcc": LPCC(sample_rate_hz=1000, frame_ms=32.0, order=4, num_coefficients=5, deltas=1),
     "mfcc": MFCC(sample_rate_hz=1000, frame_ms=32.0, num_mels=4, num_coefficients=2, deltas=2),
     "mixup": Mixup(num_classes=3, alpha=1.0),
     "random_affine": RandomAffine(),

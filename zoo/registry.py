@@ -44,6 +44,7 @@ class Entry:
 MODELS = {
     "conv1d": Entry("zoo.models.conv1d:Conv1DNet", "1-D convolutions over frames, to classes"),
     "conv2d": Entry("zoo.models.conv2d:Conv2DNet", "2-D convolutions over small images, to classes"),
+    "resnet": Entry("zoo.models.resnet:ResNet", "residual networks of 8 to 152 layers over images, to classes"),
     "rnn": Entry("zoo.models.rnn:RecurrentNet", "stacked simple, LSTM or GRU layers over frames, to classes"),
     "speech_ctc": Entry("zoo.models.speech_ctc:SpeechCTC", "frames to characters, by CTC"),
     "transformer": Entry("zoo.models.transformer:TransformerEncoder", "attention encoder over frames, to classes"),
@@ -63,6 +64,7 @@ FEATURES = {
     "image_resize": Entry("zoo.features.images:ImageResize", "images to another size"),
     "image_scaling": Entry("zoo.features.images:ImageScaling", "pixels to 0..1"),
     "log_mel": Entry("zoo.features.sound:LogMel", "sound to log-mel energies of frames"),
+    "lpcc": Entry("zoo.features.sound:LPCC", "sound to linear prediction cepstra of frames"),
     "mfcc": Entry("zoo.features.sound:MFCC", "sound to mel-frequency cepstra of frames"),
     "mixup": Entry("zoo.features.augmentation:Mixup", "training images and their classes mixed in pairs"),
     "random_affine": Entry("zoo.features.augmentation:RandomAffine", "training images turned, scaled and moved"),
@@ -102,6 +104,7 @@ LAYERS = {
     "PoolMask": Entry("zoo.layers.masking:PoolMask", ""),
     "StridedMask": Entry("zoo.layers.ctc:StridedMask", ""),
     "SinusoidalPositions": Entry("zoo.layers.positions:SinusoidalPositions", ""),
+    "ZeroShortcut": Entry("zoo.layers.residual:ZeroShortcut", ""),
 }
 
 

@@ -11,11 +11,12 @@ from voice import voiced
 from zoo.data import Packaged
 from zoo.errors import InvalidValueError
 from zoo.features.base import compose
-from zoo.features.sound import MFCC, LogMel
+from zoo.features.sound import LPCC, MFCC, LogMel
 
 EACH = {
     "log_mel": LogMel(),
     "mfcc": MFCC(),
+    "lpcc": LPCC(deltas=1),
     "mfcc-deltas": MFCC(deltas=2, window="hamming"),
 }
 each = pytest.mark.parametrize("feature", EACH.values(), ids=EACH.keys())
@@ -201,6 +202,9 @@ def test_frames_follow_rate_length_and_hop():
         (MFCC, {"deltas": 3}, "deltas"),
         (MFCC, {"num_coefficients": 41}, "num_coefficients"),
         (MFCC, {"mel_scale": "bark"}, "mel_scale"),
+        (LPCC, {"order": 0}, "order"),
+        (LPCC, {"order": 400}, "below a frame's samples"),
+        (LPCC, {"num_coefficients": 0}, "num_coefficients"),
         (LogMel, {"max_hz": 8_001.0}, "half the sample rate, 8000"),
         (LogMel, {"min_hz": 300.0, "max_hz": 200.0}, "min_hz"),
         (LogMel, {"num_mels": 0}, "num_mels"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from zoo.layers.sound import Framing
 
-__all__ = ["MFCC", "AbstractFramedSound", "AbstractMelSound", "LogMel"]
+__all__ = ["LPCC", "MFCC", "AbstractFramedSound", "AbstractMelSound", "LogMel"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -209,6 +209,40 @@ class MFCC(AbstractMelSound):
 
         analysis = MelAnalysis(self._edges_hz(), self.sample_rate_hz, self.num_coefficients)
         return AnalyseSound(self.tensor, self._framing(), analysis, self.deltas, name="mfcc")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LPCC(AbstractFramedSound):
+    """Linear prediction cepstra: sound [B, T] -> `frames` float32 [B, F, D], `D` is `num_coefficients * (1 + deltas)`.
+
+    With the defaults, at 16 kHz: [B, 16000] -> [B, 98, 13]. The autocorrelation method with Levinson and Durbin's
+    recursion, then the cepstrum of the filter `G / A(z)`, `ln G` first: Atal, doi:10.1121/1.1914702. Before the
+    recursion, the energy of a frame is raised by 1e-5 of itself, white noise at -50 dB, and by 1e-10; the papers leave
+    it as it is, and digital silence without an answer. A Hamming window.
+
+    Args:
+        order: `P`, the poles: two for each resonance, about one in a kHz, and a few for the rest; below the samples of
+            a frame.
+        num_coefficients: `ln G` and the cepstral coefficients from 1 on; may be more than the order.
+    """
+
+    window: Literal["hann", "hamming"] = "hamming"
+    order: int = 16
+    num_coefficients: int = 13
+
+    def _check(self) -> None:
+        if not 1 <= self.order < self._frame_length:
+            raise InvalidValueError("order", f"1 to {self._frame_length - 1}, below a frame's samples", self.order)
+        if self.num_coefficients < 1:
+            raise InvalidValueError("num_coefficients", "at least 1", self.num_coefficients)
+
+    def layer(self) -> keras.Layer:
+        """Returns the layer that makes `frames` of `tensor`."""
+        from zoo.layers.lpc import LPCAnalysis
+        from zoo.layers.sound import AnalyseSound
+
+        analysis = LPCAnalysis(self.order, self.num_coefficients)
+        return AnalyseSound(self.tensor, self._framing(), analysis, self.deltas, name="lpcc")
 
 
 # Slaney's scale: 15 mel at 1 kHz, and 27 more for each factor of 6.4.
