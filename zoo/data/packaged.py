@@ -37,6 +37,15 @@ RECIPES: Mapping[str, str] = {
     "digits": "zoo.data.recipes.digits",
     "japanese_vowels": "zoo.data.recipes.japanese_vowels",
     "mnist": "zoo.data.recipes.mnist",
+    "tuxpaint_be": "zoo.data.recipes.tuxpaint",
+    "tuxpaint_bg": "zoo.data.recipes.tuxpaint",
+    "tuxpaint_ca": "zoo.data.recipes.tuxpaint",
+    "tuxpaint_el": "zoo.data.recipes.tuxpaint",
+    "tuxpaint_es": "zoo.data.recipes.tuxpaint",
+    "tuxpaint_fr": "zoo.data.recipes.tuxpaint",
+    "tuxpaint_languages": "zoo.data.recipes.tuxpaint",
+    "tuxpaint_ro": "zoo.data.recipes.tuxpaint",
+    "tuxpaint_ru": "zoo.data.recipes.tuxpaint",
 }
 
 

@@ -178,12 +178,27 @@ def _generator_builder(
             )
 
         def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, Example]]]:
-            return dict(splits)
+            return {
+                split: ((key, _stored(example, info)) for key, example in examples)
+                for split, examples in splits.items()
+            }
 
         def _generate_examples(self) -> None:
             raise NotImplementedError("examples come from `_split_generators`")
 
     return Builder(data_dir=data_dir)
+
+
+def _stored(example: Example, info: DataInfo) -> Example:
+    """Returns an example as the builder's features take it: sound as bytes.
+
+    `tfds.features.Audio` encodes a file so, but hands an array on as it is, which its own serializer then refuses.
+    """
+    import numpy as np
+
+    sounds = [name for name, tensor in info.tensors.items() if tensor.sample_rate_hz]
+    arrays = {name: np.asarray(example[name], dtype=info.tensors[name].dtype) for name in sounds}
+    return {**example, **{name: np.array(array.tobytes(), dtype=object) for name, array in arrays.items()}}
 
 
 def _origin(recipe: AbstractRecipe) -> str:
@@ -199,7 +214,7 @@ def _feature(name: str, tensor: TensorInfo) -> Any:
         return tfds.features.ClassLabel(names=list(tensor.names))
     if tensor.sample_rate_hz:
         dtype: Any = np.dtype(tensor.dtype)
-        # as bytes: a protocol buffer's integers take up to ten for a negative one
+        # as bytes (`_stored`): a protocol buffer's integer takes ten of them where it is negative
         return tfds.features.Audio(
             shape=tensor.shape, dtype=dtype, sample_rate=tensor.sample_rate_hz, encoding=tfds.features.Encoding.BYTES
         )
