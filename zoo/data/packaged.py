@@ -35,6 +35,9 @@ __all__ = ["RECIPES", "AvailableRow", "Packaged", "available", "fetch"]
 # Name of the data set, to the module whose own `RECIPES` holds it.
 RECIPES: Mapping[str, str] = {
     "digits": "zoo.data.recipes.digits",
+    "fashion_mnist": "zoo.data.recipes.fashion_mnist",
+    "fillets_cs": "zoo.data.recipes.fillets",
+    "fillets_nl": "zoo.data.recipes.fillets",
     "japanese_vowels": "zoo.data.recipes.japanese_vowels",
     "mnist": "zoo.data.recipes.mnist",
     "tuxpaint_be": "zoo.data.recipes.tuxpaint",

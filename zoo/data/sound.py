@@ -25,6 +25,7 @@ __all__ = [
     "clip_examples",
     "content_digest",
     "duration_s",
+    "letters_and_digits",
     "read_waveform",
 ]
 
@@ -145,3 +146,12 @@ def _reason_against(clip: Clip, length_s: float, max_s: float, max_characters_s:
     if max_characters_s and len(clip.tensors["text"]) > max_characters_s * length_s:
         return f"with more than {max_characters_s:g} characters a second"
     return ""
+
+
+def letters_and_digits(text: str) -> str:
+    """Returns what two transcripts of the same words have in common.
+
+    >>> letters_and_digits("Dobrý nápad!")
+    'dobrýnápad'
+    """
+    return "".join(character for character in text.casefold() if character.isalnum())

@@ -37,7 +37,7 @@ from zoo.data.apt import AptPackage
 from zoo.data.base import DataInfo, TensorInfo
 from zoo.data.grouping import LeftOut, groups_of, split_of
 from zoo.data.recipe import Example, GeneratedRecipe
-from zoo.data.sound import SAMPLE_RATE_HZ, Clip, clip_examples, content_digest
+from zoo.data.sound import SAMPLE_RATE_HZ, Clip, clip_examples, content_digest, letters_and_digits
 
 __all__ = ["RECIPES"]
 
@@ -57,11 +57,6 @@ class _Recording:
     path: Path
     digest: str
     text: str
-
-
-def _normalised(text: str) -> str:
-    """Returns the letters and digits of a text, in lower case."""
-    return "".join(character for character in text.casefold() if character.isalnum())
 
 
 def _texts(path: Path) -> dict[str, str]:
@@ -101,8 +96,8 @@ def _splits_of_stamps(recordings: list[_Recording]) -> dict[str, str]:
     traits: dict[str, set[str]] = collections.defaultdict(set)
     for recording in recordings:
         traits[recording.stamp].add(recording.digest)
-        if _normalised(recording.text):
-            traits[recording.stamp].add(f"{recording.language} {_normalised(recording.text)}")
+        if letters_and_digits(recording.text):
+            traits[recording.stamp].add(f"{recording.language} {letters_and_digits(recording.text)}")
     return {stamp: split_of(group) for stamp, group in groups_of(traits).items()}
 
 
@@ -134,9 +129,9 @@ def _transcribed(recordings: list[_Recording], left_out: LeftOut) -> Iterator[_R
     """Yields the recordings that have a text, and the same one wherever they stand."""
     texts = collections.defaultdict(set)
     for recording in recordings:
-        texts[recording.digest].add(_normalised(recording.text))
+        texts[recording.digest].add(letters_and_digits(recording.text))
     for recording in recordings:
-        if not _normalised(recording.text):
+        if not letters_and_digits(recording.text):
             left_out.count("without a text of their own")
         elif len(texts[recording.digest] - {""}) > 1:
             left_out.count("of a sound that stands under different texts")
