@@ -103,6 +103,32 @@ def test_labels_stay_with_their_examples(numbered, form, cache_bytes):
         assert np.array_equal(values, batch["label"].numpy() + 1)
 
 
+@pytest.mark.parametrize("cache_bytes", PATHS)
+def test_sorting_by_length_loses_nothing_and_saves_padding(numbered, cache_bytes):
+    source = numbered(num_train=200)
+    by_chance, window = (make(source, length_window=size, cache_bytes=cache_bytes) for size in (0, 10))
+    first, second = lists(window), lists(window)
+    assert sorted(joined(first)) == sorted(joined(second)) == list(range(200))
+    assert first != second
+    assert [len(labels) for labels in first] == [4] * 50
+    lengths = [batch["frames"].shape[1] for batch in window]
+    assert lengths != sorted(lengths), "batches come in an order of chance"
+    assert sum(lengths) < 0.85 * sum(batch["frames"].shape[1] for batch in by_chance)
+    for batch in window:
+        assert np.array_equal(batch["padding_mask"].numpy().sum(axis=1), batch["label"].numpy() % 5 + 1)
+    again = make(source, length_window=10, cache_bytes=cache_bytes)
+    assert lists(again) == first
+
+
+@pytest.mark.parametrize("cache_bytes", PATHS)
+def test_sorting_by_length_keeps_or_drops_the_last_batch(numbered, cache_bytes):
+    kept = lists(make(numbered(), length_window=2, cache_bytes=cache_bytes))
+    assert sorted(joined(kept)) == list(range(23))
+    dropped = make(numbered(), length_window=2, cache_bytes=cache_bytes, drop_remainder=True)
+    assert len(dropped) == 5
+    assert [len(labels) for labels in lists(dropped)] == [4] * 5
+
+
 def test_two_varying_tensors_have_a_mask_each(numbered):
     class Pairs(numbered):
         def info(self):

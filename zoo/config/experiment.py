@@ -43,6 +43,8 @@ class Training:
             the model when training ends (arXiv 1803.05407's idea with decay); 0 for none. Figures during training are
             those of the weights themselves.
         early_stopping: epochs without a better validation metric after which training ends; 0 for never.
+        length_window: batches whose examples are sorted by length together, so that a batch holds little padding; the
+            batches are shuffled again. 0 leaves the lengths to chance.
         steps_per_execution: steps between two returns to Python.
         jit_compile: compile the step with XLA.
         strategy: one replica on each visible device, or no distribution.
@@ -60,6 +62,7 @@ class Training:
     clip_norm: float = 0.0
     ema_momentum: float = 0.0
     early_stopping: int = 0
+    length_window: int = 0
     steps_per_execution: int = 16
     jit_compile: bool = False
     strategy: Literal["mirrored", "none"] = "mirrored"
@@ -70,7 +73,7 @@ class Training:
         for field in ("epochs", "batch_size", "steps_per_execution", "logical_cpus"):
             if getattr(self, field) < 1:
                 raise InvalidValueError(field, "at least 1", getattr(self, field))
-        for field in ("warmup_epochs", "weight_decay", "clip_norm", "early_stopping", "seed"):
+        for field in ("warmup_epochs", "weight_decay", "clip_norm", "length_window", "early_stopping", "seed"):
             if getattr(self, field) < 0:
                 raise InvalidValueError(field, "at least 0", getattr(self, field))
         if not self.learning_rate > 0:

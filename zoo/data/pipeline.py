@@ -10,6 +10,7 @@ costs about 30 ms to begin, on 2 cores; with `repeat`, and `steps_per_epoch` in 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ _SHUFFLE_EXAMPLES = 16_384
 _SHUFFLE_BYTES = 2**28
 
 
-def batches(
+def batches(  # noqa: PLR0913  (all by name)
     source: AbstractSource,
     split: str,
     *,
@@ -38,6 +39,7 @@ def batches(
     drop_remainder: bool = False,
     cache_bytes: int = CACHE_BYTES,
     repeat: bool = False,
+    length_window: int = 0,
 ) -> tf.data.Dataset:
     """Returns batches of raw examples, a dictionary of tensors [B, ...] each, its number of batches known.
 
@@ -52,9 +54,11 @@ def batches(
         cache_bytes: the memory that reading and holding the split may take; what needs more is streamed, and with 0
             everything is. A stream is shuffled within a buffer of at most 16,384 examples and 256 MiB.
         repeat: passes without end.
+        length_window: where examples are shuffled and vary in length, sort each so many batches of them by length
+            before they are cut into batches, and shuffle these: a batch then holds little padding. 0 for none.
 
     Raises:
-        UsageError: `batch_size` is not positive.
+        UsageError: `batch_size` is not positive, or `length_window` is negative.
         UnknownNameError, DataUnavailableError, DataError: as `source.load(split)` does; or a file is damaged.
 
     >>> from zoo.data import Synthetic
@@ -66,14 +70,17 @@ def batches(
 
     if batch_size < 1:
         raise UsageError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
+    if length_window < 0:
+        raise UsageError(f"`length_window` must be at least 0. Received: length_window={length_window}.")
+    order = _Order(seed, length_window) if shuffle else None
     examples = source.load(split)
     masks = _mask_names(source, examples)
     try:
         arrays = read_arrays(examples, cache_bytes) if cache_bytes else None
         if arrays is None:
-            dataset = _streamed(examples, masks, batch_size, drop_remainder, seed if shuffle else None, cache_bytes)
+            dataset = _streamed(examples, masks, batch_size, drop_remainder, order, cache_bytes)
         else:
-            dataset = _gathered(arrays, masks, batch_size, drop_remainder, seed if shuffle else None)
+            dataset = _gathered(arrays, masks, batch_size, drop_remainder, order)
     except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
         raise DataError(
             f"The split {split!r} of {source} cannot be read to its end: {error.message}. Its files are damaged; make "
@@ -113,10 +120,18 @@ def _mask_names(source: AbstractSource, examples: tf.data.Dataset) -> dict[str, 
     return masks
 
 
+@dataclasses.dataclass(frozen=True)
+class _Order:
+    """A random order, and how many batches of it are sorted by length."""
+
+    seed: int
+    length_window: int
+
+
 def _gathered(
-    arrays: Arrays, masks: Mapping[str, str], batch_size: int, drop_remainder: bool, seed: int | None
+    arrays: Arrays, masks: Mapping[str, str], batch_size: int, drop_remainder: bool, order: _Order | None
 ) -> tf.data.Dataset:
-    """Returns batches gathered from memory, in an order drawn anew in each pass unless `seed` is `None`."""
+    """Returns batches gathered from memory, in an order drawn anew in each pass unless `order` is `None`."""
     import tensorflow as tf
 
     num_examples = arrays.num_examples
@@ -128,38 +143,58 @@ def _gathered(
         for name, lengths in arrays.lengths.items():
             tensors[name] = ragged.from_row_lengths(tensors[name], lengths, validate=False)
 
-    def indices(order: tf.Tensor) -> tf.data.Dataset:
+    def indices(pass_order: tf.Tensor) -> tf.data.Dataset:
         def one_batch(position: tf.Tensor) -> tf.Tensor:
             start = position * batch_size
-            chosen = order[start : tf.minimum(start + batch_size, num_examples)]
+            chosen = pass_order[start : tf.minimum(start + batch_size, num_examples)]
             return tf.ensure_shape(chosen, [batch_size if is_even else None])
 
         return tf.data.Dataset.range(num_batches).map(one_batch)
 
     def gather(chosen: tf.Tensor) -> dict[str, tf.Tensor]:
         batch: dict[str, Any] = {name: tf.gather(tensor, chosen) for name, tensor in tensors.items()}
-        for name, mask in masks.items():
-            rows: Any = batch[name]
-            batch[name] = rows.to_tensor()
-            batch[mask] = tf.sequence_mask(rows.row_lengths(), tf.shape(batch[name])[1])
-        return batch
+        return _padded(batch, masks)
 
-    dataset = _orders(num_examples, seed).flat_map(indices)
+    lengths = next(iter(arrays.lengths.values()), None)
+    dataset = _orders(num_examples, batch_size, order, lengths).flat_map(indices)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
     return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _orders(num_examples: int, seed: int | None) -> tf.data.Dataset:
+def _padded(batch: dict[str, Any], masks: Mapping[str, str]) -> dict[str, tf.Tensor]:
+    """Returns a batch with its ragged tensors padded by zeros, and their masks."""
+    import tensorflow as tf
+
+    for name, mask in masks.items():
+        rows: Any = batch[name]
+        batch[name] = rows.to_tensor()
+        batch[mask] = tf.sequence_mask(rows.row_lengths(), tf.shape(batch[name])[1])
+    return batch
+
+
+def _orders(num_examples: int, batch_size: int, order: _Order | None, lengths: np.ndarray | None) -> tf.data.Dataset:
     """Returns a data set of one element, the order of a pass, int64 [N]: another one each time it is iterated."""
     import tensorflow as tf
 
-    if seed is None:
+    if order is None:
         return tf.data.Dataset.from_tensors(tf.range(num_examples, dtype=tf.int64))
     random: Any = tf.random  # the type checker's stubs lack a part of it
-    draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2).take(1)
-    return draws.map(
-        lambda draw: random.experimental.stateless_shuffle(tf.range(num_examples, dtype=tf.int64), seed=draw)
-    )
+    draws = tf.data.Dataset.random(seed=order.seed, rerandomize_each_iteration=True).batch(2).take(1)
+
+    def one_pass(draw: tf.Tensor) -> tf.Tensor:
+        shuffled = random.experimental.stateless_shuffle(tf.range(num_examples, dtype=tf.int64), seed=draw)
+        if not order.length_window or lengths is None:
+            return shuffled
+        window = tf.range(num_examples, dtype=tf.int64) // (batch_size * order.length_window)
+        longest = int(lengths.max()) + 1
+        by_length = tf.gather(shuffled, tf.argsort(window * longest + tf.gather(lengths, shuffled), stable=True))
+        # Whole batches change places; a smaller last one stays the last.
+        whole = num_examples // batch_size
+        places = random.experimental.stateless_shuffle(tf.range(whole), seed=draw + 1)
+        batches = tf.gather(tf.reshape(by_length[: whole * batch_size], [whole, batch_size]), places)
+        return tf.concat([tf.reshape(batches, [-1]), by_length[whole * batch_size :]], axis=0)
+
+    return draws.map(one_pass)
 
 
 def _streamed(
@@ -167,25 +202,31 @@ def _streamed(
     masks: Mapping[str, str],
     batch_size: int,
     drop_remainder: bool,
-    seed: int | None,
+    order: _Order | None,
     cache_bytes: int,
 ) -> tf.data.Dataset:
     """Returns batches read from the source in each pass, in its order or shuffled within a buffer."""
     import tensorflow as tf
 
-    if seed is not None:
-        examples = examples.shuffle(_shuffle_buffer(examples, cache_bytes), seed=seed)
-
-    def with_length(example: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        return example, {name: tf.shape(example[name])[0] for name in masks}
-
-    def with_mask(batch: dict[str, tf.Tensor], length: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        added = {mask: tf.sequence_mask(length[name], tf.shape(batch[name])[1]) for name, mask in masks.items()}
-        return {**batch, **added}
-
+    if order is not None:
+        examples = examples.shuffle(_shuffle_buffer(examples, cache_bytes), seed=order.seed)
     if not masks:
         return examples.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
-    return examples.map(with_length).padded_batch(batch_size, drop_remainder=drop_remainder).map(with_mask)
+    if order is None or not order.length_window:
+        batched = examples.ragged_batch(batch_size, drop_remainder=drop_remainder)
+        return batched.map(lambda batch: _padded(batch, masks))
+
+    def by_length(window: dict[str, Any]) -> tf.data.Dataset:
+        places = tf.argsort(window[next(iter(masks))].row_lengths(), stable=True)
+        ordered = {name: tf.gather(tensor, places) for name, tensor in window.items()}
+        return tf.data.Dataset.from_tensor_slices(ordered).batch(batch_size, drop_remainder=drop_remainder)
+
+    num_examples = examples.cardinality()
+    windows = examples.ragged_batch(batch_size * order.length_window).flat_map(by_length)
+    if num_examples > 0:
+        num_batches = num_examples // batch_size if drop_remainder else -(-num_examples // batch_size)
+        windows = windows.apply(tf.data.experimental.assert_cardinality(num_batches))
+    return windows.shuffle(order.length_window, seed=order.seed).map(lambda batch: _padded(batch, masks))
 
 
 def _shuffle_buffer(examples: tf.data.Dataset, cache_bytes: int) -> int:

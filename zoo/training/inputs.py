@@ -63,6 +63,7 @@ def model_batches(
         shuffle=training,
         seed=experiment.training.seed,
         drop_remainder=training,
+        length_window=experiment.training.length_window,
     )
 
     def prepare(batch):
