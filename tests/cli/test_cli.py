@@ -81,7 +81,7 @@ def test_unexpected_error_ends_with_1(capsys, monkeypatch):
     assert "--debug" in err
 
 
-@pytest.mark.parametrize("kind", ["models", "sources", "tasks", "compressions", "recipes", "configs"])
+@pytest.mark.parametrize("kind", ["models", "sources", "features", "tasks", "compressions", "recipes", "configs"])
 def test_list_prints_one_document(kind, capsys):
     status, out, _ = run("list", kind, "--json", capsys=capsys)
     assert status == 0

@@ -9,14 +9,14 @@ from zoo.cli.output import print_json, print_table
 
 __all__ = ["list_"]
 
-_KINDS = ("models", "sources", "tasks", "compressions", "recipes", "configs")
+_KINDS = ("models", "sources", "features", "tasks", "compressions", "recipes", "configs")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(_KINDS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(kind: str | None, as_json: bool) -> None:
-    """List models, sources, tasks, compressions, recipes or configs.
+    """List models, sources, features, tasks, compressions, recipes or configs.
 
     Example: zoo list models
     """
@@ -25,6 +25,7 @@ def list_(kind: str | None, as_json: bool) -> None:
     tables = {
         "models": registry.MODELS,
         "sources": registry.SOURCES,
+        "features": registry.FEATURES,
         "tasks": registry.TASKS,
         "compressions": registry.COMPRESSIONS,
         "recipes": registry.RECIPES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,7 @@ def quiet_tensorflow() -> Iterator[None]:
 
         tensorflow.config.list_physical_devices()
         tensorflow.get_logger().setLevel("ERROR")  # its warnings are for programmers
+        logging.getLogger("absl").setLevel("ERROR")  # and so are those of tensorflow-datasets
     finally:
         os.dup2(saved, 2)
         os.close(saved)

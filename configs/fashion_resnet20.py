@@ -1,0 +1,32 @@
+"""Fashion-MNIST by ResNet-20, shifted and flipped at random.
+
+zoo data fetch fashion_mnist && zoo train fashion_resnet20 --run-dir runs/fashion_resnet20
+    zoo evaluate runs/fashion_resnet20
+"""
+
+from zoo.config import Experiment, Splits, Training
+from zoo.data.packaged import Packaged
+from zoo.features.augmentation import RandomFlip
+from zoo.features.images import ImageScaling, RandomShift
+from zoo.models.resnet import ResNet
+from zoo.tasks.classification import Classification
+
+
+def config() -> Experiment:
+    return Experiment(
+        name="fashion_resnet20",
+        data=Packaged(name="fashion_mnist"),
+        splits=Splits(train="train[:55000]", validation="train[55000:]"),
+        features=(RandomShift(pixels=2), RandomFlip(), ImageScaling()),
+        model=ResNet.preset("cifar20", input_shape=(28, 28, 1), num_classes=10),
+        task=Classification(),
+        training=Training(
+            epochs=15,
+            batch_size=128,
+            optimizer="sgd",
+            learning_rate=0.1,
+            weight_decay=5e-4,
+            schedule="cosine",
+            warmup_epochs=1,
+        ),
+    )
