@@ -87,15 +87,23 @@ MODELS: dict[str, dict[str, Descriptor]] = {
         ),
     },
     "resnet": {
-        "cifar_zeros": _image(
-            ResNet.preset("cifar8", num_classes=3, input_shape=(12, 12, 1), width=4, norm_synchronized=True)
+        "bottleneck": _image(
+            ResNet(depth=50, num_classes=3, input_shape=(12, 12, 1), blocks=(1, 2), width=3, norm_synchronized=True)
         ),
+        "cifar_zeros": _image(ResNet.preset("cifar8", num_classes=3, input_shape=(12, 12, 1), width=4)),
         "pre_activation": _image(
-            ResNet(depth=10, num_classes=3, input_shape=(12, 12, 1), width=3, stem="cifar", pre_activation=True)
+            ResNet(
+                depth=18,
+                num_classes=3,
+                input_shape=(12, 12, 1),
+                blocks=(1, 2),
+                width=3,
+                stem="cifar",
+                pre_activation=True,
+            )
         ),
-        "bottleneck": _image(ResNet(depth=26, num_classes=3, input_shape=(12, 12, 1), width=3, stem="cifar")),
         "keras_bottleneck": _image(
-            ResNet.preset("keras_resnet50", depth=26, num_classes=3, input_shape=(12, 12, 1), width=2)
+            ResNet.preset("keras_resnet50", num_classes=3, input_shape=(12, 12, 1), blocks=(1, 1), width=2)
         ),
     },
     "rnn": {
@@ -134,6 +142,19 @@ MODELS: dict[str, dict[str, Descriptor]] = {
     "transformer": {
         "sinusoidal": _sequence(
             TransformerEncoder(num_features=5, num_classes=3, width=8, depth=2, num_heads=2, mlp_width=12, dropout=0.0)
+        ),
+        "rotary_attention": _sequence(
+            TransformerEncoder(
+                num_features=5,
+                num_classes=3,
+                width=8,
+                depth=2,
+                num_heads=2,
+                mlp_width=12,
+                positions="rotary",
+                pooling="attention",
+                dropout=0.0,
+            )
         ),
         "learned_norm_last": _sequence(
             TransformerEncoder(

@@ -28,12 +28,10 @@ class Variant:
     stem: Literal["imagenet", "cifar"]
 
 
-# 18 to 152 are table 1 of arXiv 1512.03385, 20 to 110 its section 4.2: 6n + 2. 8, 14, 10 and 26 continue both downwards.
+# 18 to 152 are table 1 of arXiv 1512.03385, 20 to 110 its section 4.2: 6n + 2. 8 and 14 continue these downwards.
 DEPTHS: Mapping[int, Variant] = {
-    10: Variant((1, 1, 1, 1), "basic", "imagenet"),
     18: Variant((2, 2, 2, 2), "basic", "imagenet"),
     34: Variant((3, 4, 6, 3), "basic", "imagenet"),
-    26: Variant((2, 2, 2, 2), "bottleneck", "imagenet"),
     50: Variant((3, 4, 6, 3), "bottleneck", "imagenet"),
     101: Variant((3, 4, 23, 3), "bottleneck", "imagenet"),
     152: Variant((3, 8, 36, 3), "bottleneck", "imagenet"),
@@ -55,6 +53,7 @@ class ResNet(AbstractModel):
     Args:
         depth: layers with weights, as the papers count them; a key of `DEPTHS`.
         input_shape: height, width, channels.
+        blocks: blocks of each stage, for a network of another size; None for those of the depth.
         width: channels of the first stage, before a bottleneck widens them by four; None for the paper's 64 (stem
             "imagenet") or 16 (stem "cifar").
         stem: a 7x7 convolution of stride 2 and a max-pool, or one 3x3 convolution; None for that of the depth.
@@ -84,6 +83,7 @@ class ResNet(AbstractModel):
     num_classes: int
     depth: int = 50
     input_shape: tuple[int, int, int] = (224, 224, 3)
+    blocks: tuple[int, ...] | None = None
     width: int | None = None
     stem: Literal["imagenet", "cifar"] | None = None
     shortcut: Literal["projection", "zeros"] = "projection"
@@ -98,8 +98,8 @@ class ResNet(AbstractModel):
         if self.depth not in DEPTHS:
             raise InvalidValueError("depth", f"one of {', '.join(map(str, sorted(DEPTHS)))}", self.depth)
         require_positive(num_classes=self.num_classes, input_shape=self.input_shape)
-        if self.width is not None:
-            require_positive(width=self.width)
+        given = {"blocks": self.blocks, "width": self.width}
+        require_positive(**{field: value for field, value in given.items() if value is not None})
         require_rate(norm_momentum=self.norm_momentum)
         if self.norm_epsilon <= 0:
             raise InvalidValueError("norm_epsilon", "above 0", self.norm_epsilon)
@@ -125,7 +125,7 @@ class ResNet(AbstractModel):
         else:
             x = self._conv(image, width, 3, 1, "stem_conv")
             x = self._norm_relu(x, "stem_norm", "stem_relu")
-        for stage, num_blocks in enumerate(variant.blocks):
+        for stage, num_blocks in enumerate(self.blocks or variant.blocks):
             for index in range(num_blocks):
                 stride = 2 if stage and not index else 1
                 x = self._residual(x, block, width << stage, stride, f"stage{stage + 1}_block{index + 1}")
@@ -133,7 +133,7 @@ class ResNet(AbstractModel):
             x = self._norm_relu(x, "norm", "relu")
         x = layers.GlobalAveragePooling2D(name="average")(x)  # [B, C]
         logits = layers.Dense(self.num_classes, name="logits")(x)
-        return keras.Model({"image": image}, {"logits": logits}, name=f"resnet{self.depth}")
+        return keras.Model({"image": image}, {"logits": logits}, name="resnet")
 
     def _residual(self, x: Any, block: Any, filters: int, stride: int, name: str) -> Any:
         """Adds a block's answer to its input, or to a shortcut where the shapes differ."""
