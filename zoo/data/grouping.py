@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping
 
 from zoo.errors import DataError
 
-__all__ = ["SPLITS", "LeftOut", "groups_of", "split_of"]
+__all__ = ["SPLITS", "LeftOut", "groups_of", "split_evenly", "split_of"]
 
 # Name of a split, to the share of the groups at which it ends.
 SPLITS: Mapping[str, float] = {"train": 0.70, "validation": 0.85, "test": 1.0}
@@ -26,6 +26,29 @@ def split_of(group: str) -> str:
     ['validation', 'train', 'test']
     """
     position = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) / 2**64
+    return _split_at(position)
+
+
+def split_evenly(sizes: Mapping[str, int]) -> dict[str, str]:
+    """Returns the split of each group such that about 70%, 15% and 15% of the members of all are in each.
+
+    The groups are put in order by the hash of their names, and each goes where its middle lies.
+
+    Args:
+        sizes: members of each group, by its name.
+
+    >>> split_evenly({"bear": 2, "cat": 7, "oak": 1})
+    {'cat': 'train', 'bear': 'validation', 'oak': 'test'}
+    """
+    splits, done = {}, 0
+    for group in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        splits[group] = _split_at((done + sizes[group] / 2) / sum(sizes.values()))
+        done += sizes[group]
+    return splits
+
+
+def _split_at(position: float) -> str:
+    """Returns the split that holds a position from 0 to below 1."""
     return next(split for split, end in SPLITS.items() if position < end)
 
 
@@ -65,9 +88,9 @@ class LeftOut:
         self._reasons: collections.Counter[str] = collections.Counter()
         self._unreadable = 0
 
-    def count(self, reason: str) -> None:
-        """Counts one example that a rule leaves out."""
-        self._reasons[reason] += 1
+    def count(self, reason: str, number: int = 1) -> None:
+        """Counts examples that a rule leaves out."""
+        self._reasons[reason] += number
 
     def unreadable(self, name: str, error: Exception) -> None:
         """Counts one example that should be in the split and cannot be read."""
@@ -76,7 +99,7 @@ class LeftOut:
 
     def close(self, num_kept: int) -> None:
         """Logs the counts; raises `DataError` where more than 1% could not be read."""
-        parts = [f"{count} {reason}" for reason, count in sorted(self._reasons.items())]
+        parts = [f"{count} {reason}" for reason, count in sorted(self._reasons.items()) if count]
         if self._unreadable:
             parts.append(f"{self._unreadable} unreadable")
         level = logging.WARNING if self._unreadable else logging.INFO

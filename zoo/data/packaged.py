@@ -34,12 +34,19 @@ __all__ = ["RECIPES", "AvailableRow", "Packaged", "available", "fetch"]
 
 # Name of the data set, to the module whose own `RECIPES` holds it.
 RECIPES: Mapping[str, str] = {
+    "acsf1": "zoo.data.recipes.time_series",
+    "basic_motions": "zoo.data.recipes.time_series",
     "digits": "zoo.data.recipes.digits",
     "fashion_mnist": "zoo.data.recipes.fashion_mnist",
     "fillets_cs": "zoo.data.recipes.fillets",
     "fillets_nl": "zoo.data.recipes.fillets",
+    "gun_point": "zoo.data.recipes.time_series",
+    "italy_power_demand": "zoo.data.recipes.time_series",
     "japanese_vowels": "zoo.data.recipes.japanese_vowels",
     "mnist": "zoo.data.recipes.mnist",
+    "openclipart": "zoo.data.recipes.openclipart",
+    "osu_leaf": "zoo.data.recipes.time_series",
+    "pocketsphinx_speech": "zoo.data.recipes.pocketsphinx",
     "tuxpaint_be": "zoo.data.recipes.tuxpaint",
     "tuxpaint_bg": "zoo.data.recipes.tuxpaint",
     "tuxpaint_ca": "zoo.data.recipes.tuxpaint",

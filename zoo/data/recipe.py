@@ -65,12 +65,17 @@ class GeneratedRecipe(AbstractRecipe):
 
     Attributes:
         examples: split name and directory of originals in, (key, example) pairs out; keys are unique in a split.
+        arrange: what is to be done once for all splits before `examples` is called: may write to the directory of
+            originals, which is a passing copy, and calls its second argument as `prepare` calls `progress`.
     """
 
     examples: Callable[[str, Path], Iterator[tuple[str, Example]]]
+    arrange: Callable[[Path, Callable[[str], None]], None] | None = None
 
     def prepare(self, data_dir: Path, originals: Path, scratch: Path, progress: Callable[[str], None]) -> None:
         """Writes `data_dir/<name>/<version>/` from what `examples` yields."""
+        if self.arrange is not None:
+            self.arrange(originals, progress)
         visible = _Streams()
         splits = {
             split: visible.during(_reported(self.examples(split, originals), f"{self.info.name} {split}", n, progress))

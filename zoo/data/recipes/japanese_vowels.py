@@ -12,22 +12,13 @@ from pathlib import Path
 from zoo.data.base import DataInfo, TensorInfo
 from zoo.data.packages import PipPackage
 from zoo.data.recipe import Example, GeneratedRecipe
+from zoo.data.recipes.time_series import ts_examples
 
 __all__ = ["RECIPES"]
 
-_FILES = {"train": "JapaneseVowels_TRAIN.ts", "test": "JapaneseVowels_TEST.ts"}
 
-
-def _examples(split: str, originals: Path) -> Iterator[tuple[str, Example]]:
-    """Reads a `.ts` file: a line an utterance, a field a coefficient, the speaker last."""
-    import numpy as np
-
-    text = (originals / _FILES[split]).read_text(encoding="utf-8")
-    rows = text.split("@data", 1)[1].split()
-    for position, row in enumerate(rows):
-        *coefficients, speaker = row.split(":")
-        frames = np.array([field.split(",") for field in coefficients], dtype=np.float32).T  # [T, D]
-        yield f"{position:03d}", {"frames": frames, "label": int(speaker) - 1}
+def _examples(split: str, files: Path) -> Iterator[tuple[str, Example]]:
+    return ts_examples(files / f"JapaneseVowels_{split.upper()}.ts", tuple("123456789"))
 
 
 _RECIPE = GeneratedRecipe(
