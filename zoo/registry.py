@@ -99,10 +99,12 @@ LAYERS = {
     "BlankPadding": Entry("zoo.layers.ctc:BlankPadding", ""),
     "LearnedPositions": Entry("zoo.layers.positions:LearnedPositions", ""),
     "MaskPadding": Entry("zoo.layers.masking:MaskPadding", ""),
+    "MaskedAttentionPooling": Entry("zoo.layers.attention:MaskedAttentionPooling", ""),
     "MaskedAveragePooling": Entry("zoo.layers.masking:MaskedAveragePooling", ""),
     "MaskedMaxPooling": Entry("zoo.layers.masking:MaskedMaxPooling", ""),
     "PoolMask": Entry("zoo.layers.masking:PoolMask", ""),
     "StridedMask": Entry("zoo.layers.ctc:StridedMask", ""),
+    "RotaryAttention": Entry("zoo.layers.attention:RotaryAttention", ""),
     "SinusoidalPositions": Entry("zoo.layers.positions:SinusoidalPositions", ""),
     "ZeroShortcut": Entry("zoo.layers.residual:ZeroShortcut", ""),
 }

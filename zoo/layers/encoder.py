@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from zoo.layers.attention import RotaryAttention
+
 __all__ = ["encoder_block"]
 
 
@@ -17,6 +19,7 @@ def encoder_block(
     dropout: float,
     norm_first: bool,
     name: str,
+    rotary: bool = False,
 ) -> keras.KerasTensor:
     """Self-attention and a two-layer perceptron, each with a residual path: [B, T, D] -> [B, T, D].
 
@@ -30,11 +33,13 @@ def encoder_block(
         norm_first: normalise before each branch (arXiv 2002.04745, trains without warm-up) or after the sum, as the
             original does.
         name: prefix of every layer's name.
+        rotary: turn queries and keys by their positions; the width of a head must then be even.
     """
     width = x.shape[-1]
 
     def attend(x):
-        layer = layers.MultiHeadAttention(num_heads, width // num_heads, dropout=dropout, name=f"{name}_attention")
+        kind = RotaryAttention if rotary else layers.MultiHeadAttention
+        layer = kind(num_heads, width // num_heads, dropout=dropout, name=f"{name}_attention")
         return layer(x, x, key_mask=padding_mask)
 
     def perceive(x):

@@ -1,4 +1,4 @@
-"""The encoder of the Transformer over frames, an average, a dense head: sequences to classes.
+"""The encoder of the Transformer over frames, a pooling, a dense head: sequences to classes.
 
 Shape glossary: `B` batch, `T` time, `D` width of the model, `H` heads. Paper: arXiv 1706.03762.
 """
@@ -19,7 +19,7 @@ __all__ = ["TransformerEncoder"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransformerEncoder(AbstractModel):
-    """A projection to `width`, positions, `depth` encoder blocks and the average over frames.
+    """A projection to `width`, positions, `depth` encoder blocks and a pooling over frames.
 
     Inputs `frames` float32 [B, T, num_features] and `padding_mask` bool [B, T], True where there is data; output
     `logits` float32 [B, num_classes]. No padded frame is attended to or averaged, so that padding changes no answer.
@@ -28,8 +28,10 @@ class TransformerEncoder(AbstractModel):
         num_features: width of a frame.
         width: `D`; divisible by `num_heads`.
         mlp_width: hidden units of each block's perceptron.
-        positions: fixed sines, or a learned table of `max_length` rows.
-        max_length: frames a learned table covers; a longer sequence is refused. Sines have no limit.
+        positions: fixed sines, a learned table of `max_length` rows, or rotations inside each attention (arXiv
+            2104.09864).
+        max_length: frames a learned table covers; a longer sequence is refused. Sines and rotations have no limit.
+        pooling: the average over frames, or one weighted by a learned query.
         norm_first: normalise before each branch, not after it (arXiv 2002.04745).
         dropout: rate inside the blocks and before the head.
 
@@ -48,8 +50,9 @@ class TransformerEncoder(AbstractModel):
     depth: int = 2
     num_heads: int = 4
     mlp_width: int = 128
-    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
     max_length: int = 512
+    pooling: Literal["average", "attention"] = "average"
     norm_first: bool = True
     dropout: float = 0.1
 
@@ -60,12 +63,15 @@ class TransformerEncoder(AbstractModel):
         require_rate(dropout=self.dropout)
         if self.width % self.num_heads:
             raise InvalidValueError("width", f"divisible by num_heads={self.num_heads}", self.width)
+        if self.positions == "rotary" and self.width // self.num_heads % 2:
+            raise InvalidValueError("width", f"{self.num_heads} heads of even width, for rotations", self.width)
 
     def build(self) -> keras.Model:
         """Returns the functional model."""
         import keras
         from keras import layers
 
+        from zoo.layers.attention import MaskedAttentionPooling
         from zoo.layers.encoder import encoder_block
         from zoo.layers.masking import MaskedAveragePooling
         from zoo.layers.positions import LearnedPositions, SinusoidalPositions
@@ -73,14 +79,14 @@ class TransformerEncoder(AbstractModel):
         # === Layers ===
         frames = keras.Input((None, self.num_features), name="frames")
         padding_mask: Any = keras.Input((None,), dtype="bool", name="padding_mask")
-        if self.positions == "learned":
-            positions = LearnedPositions(self.max_length, name="positions")
-        else:
-            positions = SinusoidalPositions(name="positions")
+        pool = {"average": MaskedAveragePooling, "attention": MaskedAttentionPooling}[self.pooling]
 
         # === Functional Model ===
         x = layers.Dense(self.width, name="projection")(frames)  # [B, T, D]
-        x = positions(x)
+        if self.positions == "learned":
+            x = LearnedPositions(self.max_length, name="positions")(x)
+        elif self.positions == "sinusoidal":
+            x = SinusoidalPositions(name="positions")(x)
         x = layers.Dropout(self.dropout, name="positions_dropout")(x)
         for block in range(1, self.depth + 1):
             x = encoder_block(
@@ -91,10 +97,11 @@ class TransformerEncoder(AbstractModel):
                 dropout=self.dropout,
                 norm_first=self.norm_first,
                 name=f"block{block}",
+                rotary=self.positions == "rotary",
             )
         if self.norm_first:
             x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
-        x = MaskedAveragePooling(name="average")(x, padding_mask)  # [B, D]
+        x = pool(name=self.pooling)(x, padding_mask)  # [B, D]
         x = layers.Dropout(self.dropout, name="dropout")(x)
         logits = layers.Dense(self.num_classes, name="logits")(x)
         return keras.Model({"frames": frames, "padding_mask": padding_mask}, {"logits": logits}, name="transformer")
