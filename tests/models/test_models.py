@@ -47,8 +47,8 @@ def test_refused_hyperparameters(make, message):
 
 
 def test_build_refuses_what_it_does_not_know():
-    with pytest.raises(UnknownNameError, match="Unknown model: 'resnet'"):
-        zoo.build("resnet", depth=18)
+    with pytest.raises(UnknownNameError, match="Unknown model: 'resnest'.*Did you mean 'resnet'"):
+        zoo.build("resnest", depth=18)
     with pytest.raises(UnknownNameError, match="Did you mean 'num_classes'"):
         zoo.build("conv2d", num_class=10)
     with pytest.raises(UnknownNameError, match="preset"):
