@@ -142,7 +142,7 @@ def hang():
 def test_caffe_preprocessing_is_that_of_keras():
     image = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3))
     expected = keras.applications.resnet50.preprocess_input(image.astype("float32"))
-    np.testing.assert_allclose(caffe_preprocessed(image), expected, atol=1e-4)
+    np.testing.assert_allclose(caffe_preprocessed(image), np.asarray(expected), atol=1e-4)
     np.testing.assert_allclose(caffe_preprocessed(np.zeros((1, 1, 3)))[0, 0], [-mean for mean in CAFFE_MEAN_BGR])
 
 
