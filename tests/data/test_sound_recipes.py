@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,12 +173,11 @@ def test_prepared_sound_is_what_was_read(data_root, tmp_path, stamps, monkeypatc
     monkeypatch.setitem(tuxpaint.RECIPES, "tuxpaint_fr", recipe)
     zoo.data.fetch("tuxpaint_fr")
     for split, part in expected.items():
-        received = {
-            e["text"].decode(): e["waveform"] for e in Packaged(name="tuxpaint_fr").load(split).as_numpy_iterator()
-        }
-        assert received.keys() == {example["text"] for example in part.values()}
-        assert all(np.array_equal(received[example["text"]], example["waveform"]) for example in part.values())
-        assert all(waveform.dtype == np.int16 for waveform in received.values())
+        made = {example["text"]: example["waveform"] for example in part.values()}
+        stored: list[Any] = list(Packaged(name="tuxpaint_fr").load(split).as_numpy_iterator())
+        assert {example["text"].decode() for example in stored} == set(made)
+        assert all(np.array_equal(example["waveform"], made[example["text"].decode()]) for example in stored)
+        assert all(example["waveform"].dtype == np.int16 for example in stored)
 
 
 @pytest.mark.slow

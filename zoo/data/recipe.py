@@ -128,7 +128,7 @@ def _reported(
 ) -> Iterator[Item]:
     """Yields `examples` and says every few seconds how many there were."""
     said_s = time.monotonic()
-    for count, example in enumerate(examples):
+    for count, example in enumerate(examples, start=1):
         if time.monotonic() - said_s > _PROGRESS_EVERY_S:
             said_s = time.monotonic()
             progress(f"preparing {title}: {count} of {num_examples}")
