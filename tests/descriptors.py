@@ -76,6 +76,19 @@ def _sequence(model: AbstractModel) -> Descriptor:
 MODELS: dict[str, dict[str, Descriptor]] = {
     "conv1d": {
         "average": _sequence(Conv1DNet(num_features=5, num_classes=3, filters=(6, 8), dense_units=10, dropout=0.0)),
+        "residual": _sequence(
+            Conv1DNet(
+                num_features=5,
+                num_classes=3,
+                filters=(6, 6),
+                convs_per_stage=2,
+                batch_norm=True,
+                residual=True,
+                pooling="attention",
+                dense_units=0,
+                dropout=0.0,
+            )
+        ),
         "max": _sequence(
             Conv1DNet(num_features=5, num_classes=3, filters=(6, 8), pooling="max", dense_units=0, dropout=0.0)
         ),

@@ -21,6 +21,13 @@ class MaskPadding(keras.layers.Layer):
     have met at the end of an unpadded sequence.
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True  # what a mask says, the zeros say behind this layer
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
+
     def call(self, x, padding_mask):
         return x * ops.expand_dims(ops.cast(padding_mask, x.dtype), -1)
 
