@@ -18,7 +18,7 @@ def config() -> Experiment:
         data=Packaged(name="mnist"),
         splits=Splits(train="train[:55000]", validation="train[55000:]"),
         features=(RandomShift(pixels=2), ImageScaling()),
-        model=Conv2DNet.preset("dense128", num_classes=10, dropout=0.4),
+        model=Conv2DNet.preset("dense128", num_classes=10, kernel_size=5, dropout=0.3),
         task=Classification(),
-        training=Training(epochs=10, batch_size=128, learning_rate=2e-3, schedule="cosine"),
+        training=Training(epochs=10, batch_size=128, learning_rate=2e-3, schedule="cosine", ema_momentum=0.998),
     )

@@ -15,7 +15,9 @@ __all__ = ["FAMILIES", "bench"]
 FAMILIES = {
     "conv1d": "vowels_conv1d",
     "conv2d": "mnist_cnn",
+    "resnet": "fashion_resnet20",
     "rnn": "vowels_lstm",
+    "speech_ctc": "speech_ctc_ro",
     "transformer": "vowels_transformer",
 }
 
