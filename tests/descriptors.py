@@ -24,6 +24,7 @@ from zoo.features.sound import LPCC, MFCC, LogMel
 from zoo.models.base import AbstractModel
 from zoo.models.conv1d import Conv1DNet
 from zoo.models.conv2d import Conv2DNet
+from zoo.models.conv_attention import ConvAttentionNet
 from zoo.models.resnet import ResNet
 from zoo.models.rnn import RecurrentNet
 from zoo.models.speech_ctc import SpeechCTC
@@ -91,6 +92,19 @@ MODELS: dict[str, dict[str, Descriptor]] = {
         ),
         "max": _sequence(
             Conv1DNet(num_features=5, num_classes=3, filters=(6, 8), pooling="max", dense_units=0, dropout=0.0)
+        ),
+    },
+    "conv_attention": {
+        "two_stages": _image(
+            ConvAttentionNet(
+                num_classes=3,
+                input_shape=(12, 12, 1),
+                widths=(8, 12),
+                depths=(2, 2),
+                num_heads=(2, 2),
+                strides=(2, 2),
+                patch_sizes=(5, 3),
+            )
         ),
     },
     "conv2d": {

@@ -43,6 +43,9 @@ class Entry:
 
 MODELS = {
     "conv1d": Entry("zoo.models.conv1d:Conv1DNet", "1-D convolutions over frames, to classes"),
+    "conv_attention": Entry(
+        "zoo.models.conv_attention:ConvAttentionNet", "convolutional attention over images, to classes"
+    ),
     "conv2d": Entry("zoo.models.conv2d:Conv2DNet", "2-D convolutions over small images, to classes"),
     "resnet": Entry("zoo.models.resnet:ResNet", "residual networks of 8 to 152 layers over images, to classes"),
     "rnn": Entry("zoo.models.rnn:RecurrentNet", "stacked simple, LSTM or GRU layers over frames, to classes"),

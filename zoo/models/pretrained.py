@@ -141,12 +141,12 @@ def _downloaded(name: str, head: bool) -> Path:
 
     file_name = f"{name}_weights_tf_dim_ordering_tf_kernels{'' if head else '_notop'}.h5"
     url = f"{BASE_WEIGHTS_PATH}{file_name}"
-    cached = Path(keras_home()) / "models" / file_name
+    cached = Path(str(keras_home())) / "models" / file_name
     trouble = "" if cached.is_file() else _trouble(url)
     if not trouble:
         try:
             md5 = WEIGHTS_HASHES[name][0 if head else 1]
-            return Path(str(keras.utils.get_file(file_name, url, cache_subdir="models", file_hash=md5)))
+            return Path(keras.utils.get_file(file_name, url, cache_subdir="models", file_hash=md5))
         except Exception as error:  # what get_file raises for a failed download and for a wrong hash
             trouble = str(error)
     raise DataUnavailableError(
