@@ -190,7 +190,7 @@ _TRANSCRIBED: Mapping[str, tuple[Mapping[str, int], int]] = {
     "ca": ({"train": 448, "validation": 112, "test": 78}, 21_900_000),
     "el": ({"train": 328, "validation": 88, "test": 52}, 26_100_000),
     "es": ({"train": 512, "validation": 125, "test": 105}, 40_400_000),
-    "fr": ({"train": 517, "validation": 129, "test": 103}, 33_299_999),
+    "fr": ({"train": 517, "validation": 129, "test": 103}, 33_300_000),
     "ro": ({"train": 525, "validation": 133, "test": 109}, 46_800_000),
     "ru": ({"train": 534, "validation": 134, "test": 111}, 38_200_000),
 }
