@@ -1,5 +1,7 @@
 """Classification: figures beside scikit-learn's and by hand, answers, and outputs that do not fit."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ def test_score_by_hand():
     right, wrong = -np.log(np.exp(2) / (np.exp(2) + 2)), -np.log(1 / (np.exp(2) + 2))
     assert scores["cross_entropy"] == pytest.approx((right + wrong + right + wrong) / 4)
     findings = scorer.findings()
+    assert findings.confusion is not None
     assert findings.confusion.counts.tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 0]]
     assert findings.tables[0].rows == [
         ("a", 1, "0.500", "1.000"),
@@ -30,28 +33,32 @@ def test_score_by_hand():
     ]
 
 
+def value(tensor: Any) -> float:
+    return float(tensor)
+
+
 def test_a_label_may_be_shares_of_classes():
     logits = keras.ops.array([[2.0, 0.0, 1.0], [0.0, 3.0, 1.0]])
     loss, (accuracy,) = Classification().losses()["logits"], Classification().metrics()["logits"]
     ids, shares = np.array([0, 2]), np.array([[1.0, 0, 0], [0, 0, 1]], "float32")
     expected = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(ids, logits)
-    assert float(loss(ids, logits)) == pytest.approx(float(expected))
-    assert float(loss(shares, logits)) == pytest.approx(float(expected))
+    assert value(loss(ids, logits)) == pytest.approx(value(expected))
+    assert value(loss(shares, logits)) == pytest.approx(value(expected))
     for labels in (ids, shares):
         accuracy.reset_state()
         accuracy.update_state(labels, logits)
-        assert float(accuracy.result()) == 0.5
+        assert value(accuracy.result()) == 0.5
     half = np.array([[0.5, 0, 0.5], [0, 1, 0]], "float32")
     soft = keras.losses.CategoricalCrossentropy(from_logits=True)(half, logits)
-    assert float(loss(half, logits)) == pytest.approx(float(soft))
+    assert value(loss(half, logits)) == pytest.approx(value(soft))
 
 
 def test_label_smoothing_is_that_of_keras():
     logits, ids = np.random.default_rng(0).normal(size=(5, 4)).astype("float32"), np.array([0, 1, 2, 3, 0])
     smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
-    expected = float(smoothed(keras.utils.to_categorical(ids, 4), logits))
+    expected = value(smoothed(keras.utils.to_categorical(ids, 4), logits))
     loss = Classification(label_smoothing=0.1).losses()["logits"]
-    assert float(loss(ids, logits)) == pytest.approx(expected, rel=1e-5)
+    assert value(loss(ids, logits)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_tie_is_no_difference_and_another_class_is():

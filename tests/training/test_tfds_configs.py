@@ -26,7 +26,7 @@ def example(generator, builder):
         if isinstance(feature, tfds.features.Text) or feature.np_dtype in (object, str):
             return "".join(random.choice(list(_LETTERS), 5))
         if isinstance(feature, tfds.features.ClassLabel):
-            return int(random.integers(feature.num_classes))
+            return int(random.integers(feature.num_classes or 1))
         return random.integers(0, 255, feature.shape).astype(feature.np_dtype)
 
     while True:

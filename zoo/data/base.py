@@ -65,7 +65,7 @@ class DataInfo:
 
     def names_of(self, tensor: str | None) -> tuple[str, ...]:
         """Returns the names of the classes that `tensor` holds ids of; none where it has none or is not there."""
-        return self.tensors[tensor].names if tensor in self.tensors else ()
+        return self.tensors[tensor].names if tensor is not None and tensor in self.tensors else ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -216,9 +216,9 @@ def _streamed(
         batched = examples.ragged_batch(batch_size, drop_remainder=drop_remainder)
         return batched.map(lambda batch: _padded(batch, masks))
 
-    def by_length(window: dict[str, Any]) -> tf.data.Dataset:
+    def by_length(window: Any) -> tf.data.Dataset:
         places = tf.argsort(window[next(iter(masks))].row_lengths(), stable=True)
-        ordered = {name: tf.gather(tensor, places) for name, tensor in window.items()}
+        ordered: Any = {name: tf.gather(tensor, places) for name, tensor in window.items()}
         return tf.data.Dataset.from_tensor_slices(ordered).batch(batch_size, drop_remainder=drop_remainder)
 
     num_examples = examples.cardinality()

@@ -51,7 +51,7 @@ class MaskedAttentionPooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True  # time is gone behind this layer, and a mask with it
 
-    def build(self, x_shape, padding_mask_shape):
+    def build(self, x_shape, padding_mask_shape):  # pyright: ignore[reportIncompatibleMethodOverride]
         self.query = self.add_weight(name="query", shape=(x_shape[-1],), initializer="glorot_uniform")
 
     def compute_mask(self, inputs, previous_mask):

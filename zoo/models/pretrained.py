@@ -146,7 +146,7 @@ def _downloaded(name: str, head: bool) -> Path:
     if not trouble:
         try:
             md5 = WEIGHTS_HASHES[name][0 if head else 1]
-            return Path(keras.utils.get_file(file_name, url, cache_subdir="models", file_hash=md5))
+            return Path(str(keras.utils.get_file(file_name, url, cache_subdir="models", file_hash=md5)))
         except Exception as error:  # what get_file raises for a failed download and for a wrong hash
             trouble = str(error)
     raise DataUnavailableError(
