@@ -29,7 +29,7 @@ def config() -> Experiment:
             mlp_width=288,
             dropout=0.2,
         ),
-        task=Transcription(alphabet=ALPHABET, ignored=".,;:!?…\"“”„()-'’"),
+        task=Transcription(alphabet=ALPHABET, ignored=".,;:!?…\"“”„()-'\u2019"),
         training=Training(
             epochs=60,
             batch_size=16,
