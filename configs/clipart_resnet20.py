@@ -2,6 +2,8 @@
 
 zoo data fetch openclipart && zoo train clipart_resnet20 --run-dir runs/clipart_resnet20
     zoo evaluate runs/clipart_resnet20
+
+Not measured yet. A random forest on the pixels reaches 0.617 on the test split (see the data set's recipe).
 """
 
 from zoo.config import Experiment, Splits, Training

@@ -2,6 +2,8 @@
 
 zoo data fetch fashion_mnist && zoo train fashion_resnet20 --run-dir runs/fashion_resnet20
     zoo evaluate runs/fashion_resnet20
+
+Not measured yet.
 """
 
 from zoo.config import Experiment, Splits, Training

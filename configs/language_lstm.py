@@ -2,6 +2,8 @@
 
 zoo data fetch tuxpaint_languages && zoo train language_lstm --run-dir runs/language_lstm
     zoo evaluate runs/language_lstm
+
+Not measured yet.
 """
 
 from zoo.config import Experiment, Splits, Training

@@ -2,6 +2,8 @@
 
 zoo data fetch tuxpaint_languages && zoo train language_transformer --run-dir runs/language_transformer
     zoo evaluate runs/language_transformer
+
+Not measured yet.
 """
 
 from zoo.config import Experiment, Splits, Training

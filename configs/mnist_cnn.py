@@ -2,7 +2,9 @@
 
 zoo data fetch mnist && zoo train mnist_cnn --run-dir runs/mnist_cnn && zoo evaluate runs/mnist_cnn
 
-Test accuracy 99.43% (99.41 to 99.46, seeds 0, 1, 2), 208 to 235 s a training; 2 cores, 2026-11-22.
+Validation accuracy 99.52% (seed 10, nine epochs); not yet measured as it stands. With kernels of 3, more dropout and no
+running mean of the weights: test accuracy 99.43% (99.41 to 99.46, seeds 0, 1, 2), 208 to 235 s a training; 2 cores,
+2026-11-22.
 """
 
 from zoo.config import Experiment, Splits, Training

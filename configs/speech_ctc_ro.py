@@ -1,6 +1,9 @@
 """Romanian names of Tux Paint's stamps, spoken by one voice, to text: a Conformer and CTC.
 
 zoo data fetch tuxpaint_ro && zoo train speech_ctc_ro --run-dir runs/speech_ctc_ro && zoo evaluate runs/speech_ctc_ro
+
+Of the test split's characters 25.4% are wrong and of its words 63.3% (seed 0; 109 clips); the best constant answer gets
+82.9% and 92.8%. Under 2,270 s beside other work; 2 cores, 2026-11-23.
 """
 
 from zoo.config import Experiment, Splits, Training

@@ -6,6 +6,9 @@ Two layers and two heads, never one: one is an edge case. A name without a descr
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
+
+import pytest
 
 from zoo.compression.base import AbstractTransform
 from zoo.compression.cluster import Cluster
@@ -227,3 +230,10 @@ COMPRESSIONS: dict[str, AbstractTransform] = {"cluster": Cluster(4), "prune": Pr
 
 def every_model() -> list[tuple[str, Descriptor]]:
     return [(f"{name}-{kind}", one) for name, kinds in MODELS.items() for kind, one in kinds.items()]
+
+
+def costly_params() -> list[Any]:
+    """Returns every descriptor as a parameter of a test that trains or exports: all but the first of a family slow."""
+    firsts = {f"{name}-{next(iter(kinds))}" for name, kinds in MODELS.items()}
+    slow = pytest.mark.slow
+    return [pytest.param(one, id=name, marks=() if name in firsts else slow) for name, one in every_model()]

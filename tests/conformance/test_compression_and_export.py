@@ -19,7 +19,7 @@ from zoo.training import inputs
 from zoo.training.compress import compress
 from zoo.training.strategy import open_strategy
 
-EVERY = [pytest.param(descriptor, id=name) for name, descriptor in descriptors.every_model()]
+EVERY = descriptors.costly_params()
 
 
 def kernels(model):

@@ -15,6 +15,7 @@ __all__ = ["FAMILIES", "bench"]
 FAMILIES = {
     "conv1d": "vowels_conv1d",
     "conv2d": "mnist_cnn",
+    "conv_attention": "mnist_conv_attention",
     "resnet": "fashion_resnet20",
     "rnn": "vowels_lstm",
     "speech_ctc": "speech_ctc_ro",
