@@ -253,7 +253,7 @@ def test_features_are_fitted_and_kept_in_the_config(tmp_path):
 def test_benchmark_times_both_sides():
     from zoo.training.benchmark import measure_training
 
-    result = measure_training(TINY, examples=64, rounds=2)
+    result = measure_training(TINY, examples=64, rounds=2, seconds=0.2)
     assert result.examples == 64
     assert result.ratio_min <= result.ratio <= result.ratio_max
     assert result.zoo_examples_per_s > 0
@@ -263,9 +263,9 @@ def test_benchmark_takes_what_the_split_holds_and_passes_errors_on():
     from zoo.training.benchmark import measure_training
 
     held = int(TINY.data.load(TINY.splits.train).cardinality())
-    assert measure_training(TINY, examples=10**6, rounds=1).examples == held // 8 * 8
+    assert measure_training(TINY, examples=10**6, rounds=1, seconds=0.2).examples == held // 8 * 8
     with pytest.raises(TrainingError, match="fewer examples than one batch of 4096"):
-        measure_training(apply_overrides(TINY, ["training.batch_size=4096"]), examples=64, rounds=1)
+        measure_training(apply_overrides(TINY, ["training.batch_size=4096"]), examples=64, rounds=1, seconds=0.2)
 
 
 def test_data_of_any_size_does_not_fit_a_model_of_one_size():
