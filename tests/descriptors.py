@@ -167,7 +167,7 @@ MODELS: dict[str, dict[str, Descriptor]] = {
                 dropout=0.0,
             )
         )
-        for kind, strides in (("gru", (2, 2)), ("lstm", (1, 2)), ("transformer", (3,)), ("conformer", (2, 2)))
+        for kind, strides in (("transformer", (3,)), ("gru", (2, 2)), ("lstm", (1, 2)), ("conformer", (2, 2)))
     },
     "transformer": {
         "sinusoidal": _sequence(
