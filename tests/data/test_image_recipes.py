@@ -16,7 +16,7 @@ import zoo.data
 from zoo.data import Packaged, take_arrays
 from zoo.data.packaged import recipe_of
 from zoo.data.recipes import fashion_mnist, openclipart
-from zoo.data.recipes.openclipart import fitted
+from zoo.data.recipes.openclipart import fitted, nearly_same
 from zoo.data.recipes.time_series import ts_examples
 
 
@@ -154,6 +154,40 @@ def test_openclipart_for_real(data_root):
     assert not images[0] & images[2]
     assert not images[1] & images[2]
     assert all(len(np.unique(part["label"])) == 8 for part in parts)
+    split_of = np.repeat(np.arange(3), [len(part["label"]) for part in parts])
+    one, other = nearly_same(np.concatenate([part["image"] for part in parts]), 0.1).T
+    assert len(one) > 100
+    assert (split_of[one] == split_of[other]).all()
+
+
+def test_nearly_same_drawings():
+    images = np.full((4, 8, 8, 3), 255, "uint8")
+    images[:2, 2:6, 2:6] = 0
+    images[1, 2, 2] = 200  # 1 of 16 dark pixels is lighter
+    images[2, 2:5, 2:6] = 0
+    images[3] = 0
+    assert nearly_same(images, 0.1).tolist() == [[0, 1]]
+    assert nearly_same(images, 0.04).shape == (0, 2)
+
+
+def test_nearly_same_drawings_go_to_one_split_or_out(tmp_path):
+    root = tmp_path / openclipart._IMAGES
+    for number in range(40):
+        draw(root, f"food/{word(number)}x.png", number)
+        retouched(root / f"food/{word(number)}x.png", root / f"food/{word(number)}y.png")
+    draw(root, "people/stray.png", 77)
+    retouched(root / "people/stray.png", root / "animals/stray.png")
+    made = {path: split for split, part in arranged(tmp_path).items() for path in part}
+    assert len(made) == 80
+    assert len(set(made.values())) == 3
+    assert all(made[path] == made[path.replace("x.", "y.")] for path in made if path.endswith("x.png"))
+
+
+def retouched(original, copy):
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(original) as image:
+        image.putpixel((0, 0), (1, 2, 3, 255))
+        image.save(copy)
 
 
 @pytest.mark.slow

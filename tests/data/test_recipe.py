@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 import zoo.data.recipe
 from zoo.data import DataInfo, TensorInfo
+from zoo.data.grouping import LeftOut
 from zoo.data.recipe import GeneratedRecipe
 from zoo.errors import DataError
 
@@ -45,6 +47,25 @@ def test_progress_and_the_log_are_seen_while_tfds_is_silenced(tmp_path, monkeypa
 def test_other_numbers_of_examples_are_an_error(tmp_path):
     with pytest.raises(DataError, match=r"expected {'train': 5, 'test': 4}, received {'train': 5, 'test': 5}"):
         recipe({"train": 5, "test": 4}).prepare(tmp_path / "out", tmp_path, tmp_path, print)
+
+
+def test_files_that_cannot_be_read_may_be_missing_and_nothing_else(tmp_path, caplog):
+    def examples(split, files):
+        left_out = LeftOut(f"tiny {split}")
+        for number in range(200):
+            if number == 7:
+                left_out.unreadable("seven.ogg", ValueError("no ogg"))
+            else:
+                yield str(number), {"label": number}
+        left_out.close(199)
+
+    whole = dataclasses.replace(recipe({"train": 200}), examples=examples)
+    whole.prepare(tmp_path / "out", tmp_path, tmp_path, print)
+    assert "seven.ogg was skipped" in caplog.text
+    assert "tiny train: 199 examples; left out: 1 unreadable" in caplog.text
+    fewer = dataclasses.replace(recipe({"train": 201}), examples=examples)
+    with pytest.raises(DataError, match="with 1 files that cannot be read"):
+        fewer.prepare(tmp_path / "less", tmp_path, tmp_path, print)
 
 
 def test_what_splits_share_is_done_once(tmp_path):

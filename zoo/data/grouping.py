@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import contextvars
 import hashlib
 import logging
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 
 from zoo.errors import DataError
 
-__all__ = ["SPLITS", "LeftOut", "groups_of", "split_evenly", "split_of"]
+__all__ = ["SPLITS", "LeftOut", "groups_of", "named_unreadable", "split_evenly", "split_of"]
 
 # Name of a split, to the share of the groups at which it ends.
 SPLITS: Mapping[str, float] = {"train": 0.70, "validation": 0.85, "test": 1.0}
@@ -17,6 +19,18 @@ SPLITS: Mapping[str, float] = {"train": 0.70, "validation": 0.85, "test": 1.0}
 _MAX_UNREADABLE_SHARE = 0.01
 
 _logger = logging.getLogger(__name__)
+_named: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("unreadable", default=None)
+
+
+@contextlib.contextmanager
+def named_unreadable() -> Iterator[list[str]]:
+    """Gives a list to which every `LeftOut` adds the names of files that cannot be read, while the context lasts."""
+    names: list[str] = []
+    token = _named.set(names)
+    try:
+        yield names
+    finally:
+        _named.reset(token)
 
 
 def split_of(group: str) -> str:
@@ -95,6 +109,9 @@ class LeftOut:
     def unreadable(self, name: str, error: Exception) -> None:
         """Counts one example that should be in the split and cannot be read."""
         self._unreadable += 1
+        names = _named.get()
+        if names is not None:
+            names.append(name)
         _logger.warning("%s: %s was skipped, since it cannot be read: %s", self._title, name, error)
 
     def close(self, num_kept: int) -> None:
