@@ -28,7 +28,7 @@ def config() -> Experiment:
         model=RecurrentNet(num_features=40, num_classes=9, units=(96, 96), bidirectional=True, pooling="average"),
         task=Classification(),
         training=Training(
-            epochs=12,
+            epochs=8,
             batch_size=64,
             learning_rate=3e-3,
             schedule="cosine",

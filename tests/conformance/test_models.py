@@ -10,7 +10,8 @@ from zoo.config import Training
 from zoo.data.pipeline import take_arrays
 from zoo.layers.replicas import Replicated
 from zoo.training import inputs
-from zoo.training.loop import fit, make_optimizer
+from zoo.training.loop import fit
+from zoo.training.optimizer import make_optimizer
 from zoo.training.run_directory import load_model
 from zoo.training.strategy import open_strategy
 

@@ -5,9 +5,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from zoo.errors import DataError
 from zoo.tasks.classification import Classification
+from zoo.training.graph_errors import told_as_data_errors
 
 
 def test_score_by_hand():
@@ -85,3 +87,18 @@ def test_check_names_what_does_not_fit():
         Classification().check(model, ["a", "b"])
     with pytest.raises(DataError, match="no output `scores`.*logits"):
         Classification(output="scores").check(model, [])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("strange", [-1, 3])
+def test_a_class_id_that_the_model_does_not_know_is_an_error(smoothing, strange):
+    task = Classification(label="kind", label_smoothing=smoothing)
+    loss = tf.function(task.losses()["logits"])
+    labels, logits = np.array([0, strange]), np.zeros((2, 3), "float32")
+    with (
+        pytest.raises(DataError, match=rf"`kind` holds a class id outside 0 to 2.*{strange}"),
+        told_as_data_errors("x"),
+    ):
+        loss(tf.constant(labels), tf.constant(logits))
+    with pytest.raises(DataError, match=rf"`kind` holds the class id {strange}, outside 0 to 2"):
+        task.scorer(()).update({"logits": labels}, {"logits": logits})

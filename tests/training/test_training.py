@@ -16,7 +16,7 @@ from zoo.models.conv2d import Conv2DNet
 from zoo.training.compress import compress_run
 from zoo.training.evaluation import evaluate
 from zoo.training.history import HistoryLog, read_history
-from zoo.training.loop import make_optimizer, train
+from zoo.training.loop import train
 from zoo.training.run_directory import RunDirectory
 from zoo.training.strategy import open_strategy
 
@@ -223,15 +223,6 @@ def test_directories_that_are_no_run(tmp_path, run):
     (unfinished.path / "config.json").write_text("{")
     with pytest.raises(Exception, match="no JSON document"):
         unfinished.experiment()
-
-
-def test_cosine_schedule_rises_and_falls_to_zero():
-    training = Training(epochs=10, learning_rate=0.4, schedule="cosine", warmup_epochs=1)
-    rate = make_optimizer(training, 20)._learning_rate
-    assert float(rate(0)) == 0
-    assert float(rate(10)) == pytest.approx(0.2)
-    assert float(rate(20)) == pytest.approx(0.4)
-    assert float(rate(200)) == pytest.approx(0, abs=1e-6)
 
 
 def test_strategies():

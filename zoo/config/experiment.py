@@ -38,7 +38,8 @@ class Training:
         warmup_epochs: epochs over which the rate rises from zero.
         weight_decay: decoupled from the gradient, times the rate, of every weight but biases and scales of
             normalisations; for adamw and sgd.
-        clip_norm: the most that the gradient of all weights together may measure; 0 for no limit.
+        clip_norm: the most that the gradient of all weights together may measure; 0 for no limit. Of several replicas
+            each is held to its part.
         ema_momentum: keep a running mean of the weights, with this share of the old mean in each step, and give it to
             the model when training ends (arXiv 1803.05407's idea with decay); 0 for none. Figures during training are
             those of the weights themselves.

@@ -61,7 +61,7 @@ class Classification(AbstractTask):
         """Returns the cross-entropy."""
         from zoo.tasks.cross_entropy import CrossEntropy
 
-        return {self.output: CrossEntropy(self.label_smoothing)}
+        return {self.output: CrossEntropy(self.label_smoothing, self.label)}
 
     def metrics(self) -> dict[str, list[keras.metrics.Metric]]:
         """Returns the accuracy; where a label is shares of classes, the largest share counts."""
@@ -109,21 +109,27 @@ class Classification(AbstractTask):
 
     def scorer(self, label_names: Sequence[str]) -> AbstractScorer:
         """Returns what gathers accuracy, macro precision, recall and F1, and the mean cross-entropy."""
-        return _Scorer(self.output, tuple(label_names))
+        return _Scorer(self.label, self.output, tuple(label_names))
 
 
 class _Scorer(AbstractScorer):
-    def __init__(self, output: str, names: tuple[str, ...]):
-        self._output, self._names = output, names
+    def __init__(self, label: str, output: str, names: tuple[str, ...]):
+        self._label, self._output, self._names = label, output, names
         self._labels: list[np.ndarray] = []
         self._predicted: list[np.ndarray] = []
         self._num_classes, self._cross_entropy = 0, 0.0
 
     def update(self, targets: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
-        """Takes in labels int [B] and logits [B, N]."""
+        """Takes in labels int [B] and logits [B, N]; raises `DataError` for a label that is no class."""
         import numpy as np
 
         labels, logits = targets[self._output].astype("int64"), outputs[self._output].astype("float64")
+        strange = labels[(labels < 0) | (labels >= logits.shape[-1])]
+        if len(strange):
+            raise DataError(
+                f"`{self._label}` holds the class id {strange[0]}, outside 0 to {logits.shape[-1] - 1}, the classes of "
+                "the model. A split without labels cannot be evaluated; else give the model more classes."
+            )
         shifted = logits - logits.max(axis=-1, keepdims=True)
         log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
         self._cross_entropy -= float(log_probabilities[np.arange(len(labels)), labels].sum())

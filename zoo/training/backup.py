@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
 
-__all__ = ["Backup", "BestWeights"]
+__all__ = ["Backup", "BestWeights", "EarlyStopping"]
 
 _PAUSE_S = 10.0
 
@@ -27,6 +28,29 @@ class Backup(keras.callbacks.BackupAndRestore):
         if time.monotonic() - self._saved_at >= _PAUSE_S:
             super().on_epoch_end(epoch, logs)
             self._saved_at = time.monotonic()
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Ends training after `patience` epochs without a better figure, those before a resumption counted.
+
+    Stands after `Backup`, which says at which epoch a run goes on.
+
+    Args:
+        monitor: the figure.
+        mode: whether the highest ("max") or the lowest ("min") is the best.
+        patience: epochs.
+        before: the figures of the epochs that this run had already.
+    """
+
+    def __init__(self, monitor: str, mode: str, patience: int, before: Sequence[Mapping[str, float]]):
+        super().__init__(monitor, mode=mode, patience=patience)
+        self._before = before
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        for row in self._before:
+            if row["epoch"] < (getattr(self.model, "_initial_epoch", None) or 0):
+                self.on_epoch_end(int(row["epoch"]), dict(row))
 
 
 class BestWeights(keras.callbacks.ModelCheckpoint):

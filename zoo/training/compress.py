@@ -13,6 +13,7 @@ from zoo.config import Training
 from zoo.errors import CompressionError, InvalidValueError
 from zoo.training import inputs
 from zoo.training.evaluation import evaluate
+from zoo.training.graph_errors import told_as_data_errors
 from zoo.training.loop import fit
 from zoo.training.run_directory import RunDirectory
 from zoo.training.strategy import open_strategy, steps_per_execution, strategy_of
@@ -106,7 +107,8 @@ def compress_run(
     with open_strategy(training).scope():
         model = dense.load_model()
     _check_transforms(model, recipe.transforms)
-    batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
+    with told_as_data_errors(experiment.name):
+        batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
     small = compress(
         model,
         batches,

@@ -44,9 +44,9 @@ def evaluate(run: RunDirectory, split: str, *, name: str | None = None) -> Evalu
     experiment, model = run.experiment(), run.load_model()
     if split == "validation" and not experiment.splits.validation:
         raise DataError(f"The experiment of {run.path} has no validation split. Ask for `test`, or for `train[90%:]`.")
-    batches = inputs.model_batches(experiment, spelled(experiment, split), list(model.input), training=False)
     scorer = experiment.task.scorer(run.info().names_of(experiment.task.labelled()))
     with told_as_data_errors(f"the split {split!r}"):
+        batches = inputs.model_batches(experiment, spelled(experiment, split), list(model.input), training=False)
         for targets, outputs in predictions(model, batches):
             scorer.update(targets, outputs)
     scores = scorer.figures()

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.config import Experiment, Training, from_json, to_json
+from zoo.config import Experiment, from_json, to_json
 from zoo.errors import RunDirectoryError, TrainingError
 from zoo.training import inputs
 from zoo.training.evaluation import evaluate
 from zoo.training.graph_errors import told_as_data_errors
+from zoo.training.optimizer import make_optimizer
 from zoo.training.run_directory import RunDirectory
 from zoo.training.strategy import open_strategy, steps_per_execution
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-__all__ = ["compiled", "fit", "make_optimizer", "train"]
+__all__ = ["compiled", "fit", "train"]
 
 
 def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) -> RunDirectory:
@@ -40,6 +41,8 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
         TrainingError: the loss became NaN, or devices are not as asked.
     """
     import keras
+
+    from zoo.training.history import read_history
 
     experiment = from_json(to_json(experiment))  # each value checked by its annotation, as `--set` does
     run = RunDirectory.open(run_dir) if resume else RunDirectory.free(run_dir)
@@ -62,14 +65,17 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
     inputs.check_inputs(model, batches, info)
     validation = None
     if experiment.splits.validation:
-        validation = inputs.model_batches(experiment, experiment.splits.validation, list(model.input), training=False)
+        with told_as_data_errors(experiment.name):
+            validation = inputs.model_batches(
+                experiment, experiment.splits.validation, list(model.input), training=False
+            )
 
     if not resume:  # all that can be refused was
         run = RunDirectory.create(run_dir, experiment)
     run.write_info(info)
     started = time.monotonic()
     trained = compiled(model, experiment, int(batches.cardinality()), strategy)
-    history = fit(
+    trained_epochs = fit(
         trained,
         batches,
         validation,
@@ -79,15 +85,17 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
     )
 
     run.save_model(model)
+    history = read_history(run.history_path)
     run.update_metrics(
         {
             "training": {
                 "seconds": round(time.monotonic() - started, 1),
                 "epochs": len(history),
+                "epochs_before_resuming": len(history) - len(trained_epochs),
                 "replicas": strategy.num_replicas_in_sync,
                 "batch_size": experiment.training.batch_size,
                 "parameters": model.count_params(),
-                "last_epoch": history[-1] if history else {},
+                "last_epoch": history[-1],
             }
         }
     )
@@ -167,33 +175,6 @@ def fit(
     return [dict(zip(history.history, figures, strict=True)) for figures in zip(*history.history.values(), strict=True)]
 
 
-def make_optimizer(training: Training, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Returns the optimiser with its schedule; called in a strategy scope."""
-    import keras
-
-    rate: Any = training.learning_rate
-    common: dict[str, Any] = {"global_clipnorm": training.clip_norm or None}
-    if training.ema_momentum:
-        common |= {"use_ema": True, "ema_momentum": training.ema_momentum}
-    warmup = round(training.warmup_epochs * steps_per_epoch)
-    if training.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup else training.learning_rate,
-            decay_steps=max(1, training.epochs * steps_per_epoch - warmup),
-            warmup_target=training.learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    elif warmup:
-        rate = keras.optimizers.schedules.PolynomialDecay(0.0, warmup, training.learning_rate)
-    if training.optimizer == "sgd":
-        common |= {"momentum": 0.9, "nesterov": True}
-    kind = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
-    optimizer = kind[training.optimizer](rate, weight_decay=training.weight_decay or None, **common)
-    if training.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
 def _check_same(run: RunDirectory, experiment: Experiment) -> None:
     if run.experiment() != experiment:
         raise RunDirectoryError(
@@ -205,7 +186,7 @@ def _check_same(run: RunDirectory, experiment: Experiment) -> None:
 def _callbacks(experiment: Experiment, run: RunDirectory, validated: bool) -> list[keras.callbacks.Callback]:
     from keras import callbacks
 
-    from zoo.training.backup import Backup, BestWeights
+    from zoo.training.backup import Backup, BestWeights, EarlyStopping
     from zoo.training.history import HistoryLog, read_history
 
     chosen: list[Any] = [
@@ -215,10 +196,10 @@ def _callbacks(experiment: Experiment, run: RunDirectory, validated: bool) -> li
     ]
     if validated and experiment.training.early_stopping:
         monitor, mode = experiment.task.MONITOR, experiment.task.MONITOR_MODE
-        before = [row[monitor] for row in read_history(run.history_path)]
-        best_before = {"max": max, "min": min}[mode](before, default=None)
+        rows = read_history(run.history_path)
+        best_before = {"max": max, "min": min}[mode]((row[monitor] for row in rows), default=None)
         chosen += [
-            callbacks.EarlyStopping(monitor, mode=mode, patience=experiment.training.early_stopping),
+            EarlyStopping(monitor, mode, experiment.training.early_stopping, rows),
             BestWeights(run.checkpoints / "best.weights.h5", monitor, mode, best_before),
         ]
     return chosen
