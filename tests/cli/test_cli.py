@@ -27,6 +27,7 @@ def run(*arguments, capsys):
         ("quickstart", "--help"),
         ("data", "fetch", "--help"),
         ("bench", "train", "--help"),
+        ("bench", "serve", "--help"),
     ],
     ids=" ".join,
 )
@@ -155,3 +156,11 @@ def test_train_evaluate_compress_export_report(tmp_path, capsys):
     assert "http://" not in html.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
+
+
+def test_bench_of_signatures_prints_both_batch_sizes(capsys):
+    status, out, _ = run("bench", "serve", "digits_cnn", "--calls", "100", "--json", capsys=capsys)
+    assert status == 0
+    results = json.loads(out)["results"]
+    assert [(result["config"], result["batch"]) for result in results] == [("digits_cnn", 1), ("digits_cnn", 32)]
+    assert all(result["zoo_p50_ms"] > 0 and result["keras_p50_ms"] > 0 for result in results)

@@ -40,9 +40,15 @@ def test_every_command_listed_exists():
     for line in listed.splitlines():
         program, rest = line.split(maxsplit=1)
         group: click.Command = {"zoo": zoo, "serving": serving}[program]
-        for name in rest.split()[0].split("|"):
-            assert isinstance(group, click.Group)
-            assert name in group.commands, line
+        words, commands = rest.split(), []
+        while isinstance(group, click.Group):
+            names = words.pop(0).split("|")
+            assert set(names) <= set(group.commands), line
+            assert set(names) >= set(group.commands) or group in (zoo, serving), line
+            commands = [group.commands[name] for name in names]
+            group = commands[0]
+        for option in re.findall(r"--[a-z-]+", " ".join(words)):
+            assert all(any(option in parameter.opts for parameter in command.params) for command in commands), line
     names = {command for command in zoo.commands if f"zoo {command}" not in listed}
     assert not names, "a command that the README does not list"
 

@@ -185,14 +185,14 @@ def _orders(num_examples: int, batch_size: int, order: _Order | None, lengths: n
         shuffled = random.experimental.stateless_shuffle(tf.range(num_examples, dtype=tf.int64), seed=draw)
         if not order.length_window or lengths is None:
             return shuffled
-        window = tf.range(num_examples, dtype=tf.int64) // (batch_size * order.length_window)
+        # What is in a smaller last batch, which may be dropped, is left to chance.
+        shuffled, rest = tf.split(shuffled, [num_examples - num_examples % batch_size, num_examples % batch_size])
+        window = tf.range(len(shuffled), dtype=tf.int64) // (batch_size * order.length_window)
         longest = int(lengths.max()) + 1
         by_length = tf.gather(shuffled, tf.argsort(window * longest + tf.gather(lengths, shuffled), stable=True))
-        # Whole batches change places; a smaller last one stays the last.
-        whole = num_examples // batch_size
-        places = random.experimental.stateless_shuffle(tf.range(whole), seed=draw + 1)
-        batches = tf.gather(tf.reshape(by_length[: whole * batch_size], [whole, batch_size]), places)
-        return tf.concat([tf.reshape(batches, [-1]), by_length[whole * batch_size :]], axis=0)
+        places = random.experimental.stateless_shuffle(tf.range(num_examples // batch_size), seed=draw + 1)
+        batches = tf.gather(tf.reshape(by_length, [-1, batch_size]), places)
+        return tf.concat([tf.reshape(batches, [-1]), rest], axis=0)
 
     return draws.map(one_pass)
 
@@ -222,6 +222,8 @@ def _streamed(
         return tf.data.Dataset.from_tensor_slices(ordered).batch(batch_size, drop_remainder=drop_remainder)
 
     num_examples = examples.cardinality()
+    if drop_remainder and num_examples > 0:  # before the longest of the last window would be the remainder
+        examples = examples.take(num_examples // batch_size * batch_size)
     windows = examples.ragged_batch(batch_size * order.length_window).flat_map(by_length)
     if num_examples > 0:
         num_batches = num_examples // batch_size if drop_remainder else -(-num_examples // batch_size)

@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +40,8 @@ class Latency:
 def measure_signatures(model: keras.Model, *, calls: int = 200) -> list[Latency]:
     """Exports a model both ways into a temporary directory and times both signatures at batch 1 and 32.
 
-    Both take the model's inputs and answer its outputs, without features, so that they compute the same; ours checks
-    its inputs' shapes as well. A sequence of free length has 100 frames. Calls take turns, ten of each side, since a
+    Both take the model's inputs and answer its outputs, without features and task, so that they compute the same;
+    ours checks its inputs' shapes as well. A sequence of free length has 100 frames. Calls take turns, ten of each side, since a
     machine's speed changes from one moment to the next.
 
     Args:
@@ -48,14 +49,16 @@ def measure_signatures(model: keras.Model, *, calls: int = 200) -> list[Latency]
     """
     import tensorflow as tf
 
-    from zoo.exporting.export import export
+    from zoo.exporting.saved_model import Servable, write_saved_model
     from zoo.exporting.signature import specs_of_model
     from zoo.exporting.verify import random_examples
 
     if calls < 100:
         raise InvalidValueError("calls", "at least 100, for a p99", calls)
     with tempfile.TemporaryDirectory() as folder:
-        ours = tf.saved_model.load(str(export(model, folder, name="model").path))
+        servable = Servable(model, specs_of_model(model), (), None, ())  # without a task: outputs as they are
+        write_saved_model(servable, Path(folder, "zoo"), "plain")
+        ours = tf.saved_model.load(f"{folder}/zoo")
         model.export(f"{folder}/keras", verbose=False)
         theirs = tf.saved_model.load(f"{folder}/keras")
     sides = [_caller(loaded.signatures["serving_default"]) for loaded in (ours, theirs)]

@@ -34,9 +34,9 @@ class TranscriptScorer(AbstractScorer):
     """Gathers true and answered texts.
 
     Its figures are `character_error_rate` and `word_error_rate`, `exact`, the share of texts without an error, and the
-    two error rates of the best constant answer, which is looked for among the split's own most frequent words and
-    texts: what a model without ears could reach. `unreachable` is the share of texts that have more characters than
-    their sound has frames.
+    two error rates of a constant answer, the best of the split's own five most frequent words and five most frequent
+    texts: about what a model without ears could reach. `unreachable` is the share of texts that have more characters
+    than their sound has frames.
     """
 
     def __init__(self, task: Transcription):

@@ -7,14 +7,14 @@ import dataclasses
 import multiprocessing
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.config import Experiment, from_json, to_json
 from zoo.errors import InvalidValueError, TrainingError, ZooError
-from zoo.features.base import compose
 from zoo.training import inputs
+from zoo.training.featured import Featured
 from zoo.training.loop import compiled, fit
 from zoo.training.strategy import open_strategy
 
@@ -32,7 +32,8 @@ _ENDLESS = 10**9  # epochs: a side trains until nobody asks for the next
 class Throughput:
     """Examples a second of the zoo's loop and of the plain script, and their ratio round by round.
 
-    The first epoch of each side, in which graphs are traced and compiled, stands for itself.
+    The first epoch of each side, in which graphs are traced and compiled, stands for itself. `zoo_padding` and
+    `keras_padding` are the shares of the positions of sequences that hold no data, which cost as much as those that do.
     """
 
     config: str
@@ -47,6 +48,8 @@ class Throughput:
     zoo_first_epoch_s: float
     keras_first_epoch_s: float
     epochs_a_round: int
+    zoo_padding: float
+    keras_padding: float
 
 
 def measure_training(experiment: Experiment, *, examples: int, rounds: int, seconds: float = 3.0) -> Throughput:
@@ -54,11 +57,11 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int, seco
 
     A turn is one epoch, or as many as take about `seconds`.
 
-    The plain script is `model.fit(x, y, batch_size=...)` on arrays in memory, features already applied, compiled with
-    Keras's defaults, without a strategy. Each side is one call of `fit` in a process of its own, since a process's
-    memory and threads are set for all in it; it waits for its turn, and its first epoch, in which
-    graphs are traced and compiled, is not counted. The ratio is the median over rounds, since a machine's speed changes
-    from one to the next.
+    The plain script is `model.fit(x, y, batch_size=...)` on arrays in memory, features already applied and padded to
+    the longest, with the optimiser of the same name at a constant rate, without a strategy. Each side is one call of
+    `fit` in a process of its own, since a process's memory and threads are set for all in it; it waits for its turn,
+    and its first epoch, in which graphs are traced and compiled, is not counted. The ratio is the median over rounds,
+    since a machine's speed changes from one to the next.
 
     Args:
         experiment: gives data, features, model, task and training.
@@ -72,8 +75,7 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int, seco
         raise InvalidValueError("rounds", "at least 1", rounds)
     document = to_json(experiment)
     with _Worker(document, "zoo", examples) as ours, _Worker(document, "keras", examples) as theirs:
-        examples = ours.receive()
-        theirs.receive()
+        (examples, zoo_padding), (_, keras_padding) = ours.receive(), theirs.receive()
         first = ours.epochs(1), theirs.epochs(1)
         epochs = max(1, round(seconds / max(ours.epochs(1), theirs.epochs(1))))
         pairs = [(ours.epochs(epochs), theirs.epochs(epochs)) for _ in range(rounds)]
@@ -91,6 +93,8 @@ def measure_training(experiment: Experiment, *, examples: int, rounds: int, seco
         zoo_first_epoch_s=round(first[0], 1),
         keras_first_epoch_s=round(first[1], 1),
         epochs_a_round=epochs,
+        zoo_padding=round(zoo_padding, 3),
+        keras_padding=round(keras_padding, 3),
     )
 
 
@@ -173,16 +177,20 @@ def _fit_zoo(experiment: Experiment, examples: int, connection: Connection) -> N
     batches = batches.take(max(1, examples // experiment.training.batch_size))
     steps = int(batches.cardinality())
     trained = compiled(model, experiment, steps, strategy)
-    connection.send(steps * experiment.training.batch_size)
+    connection.send((steps * experiment.training.batch_size, _padding(batches.as_numpy_iterator(), experiment)))
     fit(trained, batches, None, epochs=_ENDLESS, title="zoo", callbacks=[_turns(connection)], is_shown=False)
 
 
 def _fit_keras(experiment: Experiment, examples: int, connection: Connection) -> None:
     """Trains by `model.fit(x, y, batch_size=...)`."""
+    import keras
+
     model = experiment.model.build()
     x, y = _arrays(experiment, model, max(examples, experiment.training.batch_size))
-    model.compile(optimizer="adam", loss=experiment.task.losses(), metrics=experiment.task.metrics())
-    connection.send(examples)
+    optimizer: Any = keras.optimizers.get(experiment.training.optimizer)
+    optimizer.learning_rate = experiment.training.learning_rate
+    model.compile(optimizer=optimizer, loss=experiment.task.losses(), metrics=experiment.task.metrics())
+    connection.send((len(next(iter(y.values()))), _padding([(x, y)], experiment)))
     model.fit(
         x,
         y,  # type: ignore[arg-type]
@@ -196,15 +204,29 @@ def _fit_keras(experiment: Experiment, examples: int, connection: Connection) ->
 def _arrays(
     experiment: Experiment, model: keras.Model, examples: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Returns inputs and targets of the first examples, in whole batches."""
+    """Returns inputs and targets of the first examples, in whole batches.
+
+    Features are computed a few examples at a time: all waveforms at once, padded, would not fit into memory.
+    """
     import numpy as np
 
     from zoo.data.pipeline import take_arrays
 
-    raw = take_arrays(experiment.data, experiment.splits.train, examples)
-    held = len(next(iter(raw.values())))
+    taken = take_arrays(_featured(experiment), experiment.splits.train, examples)
+    held = len(next(iter(taken.values())))
     whole = held - held % experiment.training.batch_size
-    featured = compose(experiment.features)({name: value[:whole] for name, value in raw.items()})
-    tensors = {name: np.asarray(tensor) for name, tensor in featured.items()}
-    x, y = experiment.task.split(tensors)
-    return {name: x[name] for name in model.input}, y
+    x, y = experiment.task.split({name: value[:whole] for name, value in taken.items()})
+    return {name: x[name] for name in model.input}, {name: np.asarray(tensor) for name, tensor in y.items()}
+
+
+def _padding(batches: Iterable[Any], experiment: Experiment) -> float:
+    """Returns the share of the positions of batches `(x, y)` that hold no data, 0 where examples are of one length."""
+    mask = next(iter(_featured(experiment).info().mask_names().values()), None)
+    if mask is None:
+        return 0.0
+    masks = [x[mask] for x, _ in batches if mask in x]
+    return 1 - sum(int(mask.sum()) for mask in masks) / max(1, sum(mask.size for mask in masks))
+
+
+def _featured(experiment: Experiment) -> Featured:
+    return Featured(source=experiment.data, features=experiment.features)
