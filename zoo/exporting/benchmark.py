@@ -41,8 +41,8 @@ def measure_signatures(model: keras.Model, *, calls: int = 200) -> list[Latency]
     """Exports a model both ways into a temporary directory and times both signatures at batch 1 and 32.
 
     Both take the model's inputs and answer its outputs, without features and task, so that they compute the same;
-    ours checks its inputs' shapes as well. A sequence of free length has 100 frames. Calls take turns, ten of each side, since a
-    machine's speed changes from one moment to the next.
+    ours checks its inputs' shapes as well. A sequence of free length has 100 frames. Calls take turns, ten of each
+    side, since a machine's speed changes from one moment to the next.
 
     Args:
         calls: of each side at each batch size; at least 100.
