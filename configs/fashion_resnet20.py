@@ -23,7 +23,7 @@ def config() -> Experiment:
         model=ResNet.preset("cifar20", input_shape=(28, 28, 1), num_classes=10),
         task=Classification(),
         training=Training(
-            epochs=15,
+            epochs=8,
             batch_size=128,
             optimizer="sgd",
             learning_rate=0.1,
