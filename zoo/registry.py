@@ -105,6 +105,7 @@ LAYERS = {
     "MaskedAttentionPooling": Entry("zoo.layers.attention:MaskedAttentionPooling", ""),
     "MaskedAveragePooling": Entry("zoo.layers.masking:MaskedAveragePooling", ""),
     "MaskedMaxPooling": Entry("zoo.layers.masking:MaskedMaxPooling", ""),
+    "MatMulAttention": Entry("zoo.layers.attention:MatMulAttention", ""),
     "PoolMask": Entry("zoo.layers.masking:PoolMask", ""),
     "StridedMask": Entry("zoo.layers.ctc:StridedMask", ""),
     "RotaryAttention": Entry("zoo.layers.attention:RotaryAttention", ""),

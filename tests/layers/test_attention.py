@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.layers.attention import MaskedAttentionPooling, RotaryAttention, rotated
+from zoo.layers.attention import MaskedAttentionPooling, MatMulAttention, RotaryAttention, rotated
 
 
 def vectors(shape, seed=0):
@@ -27,11 +27,31 @@ def test_rotation_keeps_lengths():
     np.testing.assert_allclose(np.linalg.norm(np.asarray(rotated(x)), axis=-1), np.linalg.norm(x, axis=-1), rtol=1e-5)
 
 
+@pytest.mark.parametrize("causal", [False, True], ids=["all", "causal"])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_attention_by_products_of_matrices_is_that_of_keras(causal, dropout):
+    x, y, mask = vectors((3, 5, 8)), vectors((3, 5 if causal else 7, 8), 1), np.arange(3)[:, None] + 2
+    mask = np.arange(y.shape[1]) < mask
+    keras_own, ours = (kind(2, 4, dropout=dropout) for kind in (keras.layers.MultiHeadAttention, MatMulAttention))
+    for layer in (keras_own, ours):
+        layer(x, y)
+    ours.set_weights(keras_own.get_weights())
+    given = {"key_mask": mask, "use_causal_mask": causal, "return_attention_scores": True}
+    expected, scores = keras_own(x, y, **given)
+    answer, weights = ours(x, y, **given)
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+    np.testing.assert_allclose(weights, scores, atol=1e-6)
+    assert not np.asarray(weights)[0, :, :, 2:].any()
+    if dropout:
+        assert np.abs(np.asarray(ours(x, y, training=True)) - np.asarray(ours(x, y))).max() > 1e-3
+
+
 def test_order_counts_with_rotation_only():
     x = vectors((1, 6, 8))
     plain = keras.layers.MultiHeadAttention(2, 4)
     rotary = RotaryAttention(2, 4)
-    plain(x, x), rotary(x, x)
+    for layer in (plain, rotary):
+        layer(x, x)
     rotary.set_weights(plain.get_weights())
     swapped = x[:, [1, 0, 2, 3, 4, 5]]
     for layer, is_blind in ((plain, True), (rotary, False)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from zoo.layers.attention import MatMulAttention
 from zoo.layers.masking import MaskPadding
 
 __all__ = ["conformer_block"]
@@ -47,7 +48,7 @@ def conformer_block(
         return layers.Rescaling(0.5, name=f"{name}_{part}_half")(x)
 
     def attend(x, part):
-        layer = layers.MultiHeadAttention(num_heads, width // num_heads, dropout=dropout, name=f"{name}_{part}_heads")
+        layer = MatMulAttention(num_heads, width // num_heads, dropout=dropout, name=f"{name}_{part}_heads")
         return layer(x, x, key_mask=padding_mask)
 
     def convolve(x, part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from zoo.layers.attention import RotaryAttention
+from zoo.layers.attention import MatMulAttention, RotaryAttention
 
 __all__ = ["encoder_block"]
 
@@ -38,7 +38,7 @@ def encoder_block(
     width = x.shape[-1]
 
     def attend(x):
-        kind = RotaryAttention if rotary else layers.MultiHeadAttention
+        kind = RotaryAttention if rotary else MatMulAttention
         layer = kind(num_heads, width // num_heads, dropout=dropout, name=f"{name}_attention")
         return layer(x, x, key_mask=padding_mask)
 

@@ -132,11 +132,11 @@ class ConvAttentionNet(AbstractModel):
         """Convolutional self-attention over a map: [B, h, w, D] -> [B, h, w, D]."""
         from keras import layers
 
+        from zoo.layers.attention import MatMulAttention
+
         height, width, depth = x.shape[1:]
         # The layer's own projections are the pointwise halves of the separable convolutions.
-        attention = layers.MultiHeadAttention(
-            num_heads, depth // num_heads, dropout=self.dropout, name=f"{name}_attention"
-        )
+        attention = MatMulAttention(num_heads, depth // num_heads, dropout=self.dropout, name=f"{name}_attention")
         query = self._tokens(x, 1, f"{name}_query")
         key = self._tokens(x, self.key_stride, f"{name}_key")
         value = self._tokens(x, self.key_stride, f"{name}_value")

@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.base import AbstractSource, DataInfo, TensorInfo
-from zoo.data.pipeline import batches
+from zoo.data.pipeline import PARALLEL_CALLS, batches
 from zoo.features.base import AbstractFeature, compose
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Featured(AbstractSource):
                 example[name] = tf.ensure_shape(example[name][:length], example[name].shape)
             return example
 
-        examples = raw.map(apply, num_parallel_calls=tf.data.AUTOTUNE).unbatch().map(trimmed)
+        examples = raw.map(apply, num_parallel_calls=PARALLEL_CALLS).unbatch().map(trimmed)
         return examples.apply(tf.data.experimental.assert_cardinality(num_examples)) if num_examples > 0 else examples
 
     @functools.cached_property

@@ -52,7 +52,6 @@ def model_batches(
         model_inputs: names of the model's inputs; other tensors are left out.
         training: shuffled, augmented and without a short last batch; otherwise every example once, in order.
     """
-    import tensorflow as tf
 
     kept, computed = _kept_and_computed(experiment.features)
     apply, task = compose(computed), experiment.task
@@ -76,7 +75,7 @@ def model_batches(
             )
         return {name: inputs[name] for name in model_inputs}, targets
 
-    return batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(prepare, num_parallel_calls=pipeline.PARALLEL_CALLS).prefetch(2)
 
 
 def _kept_and_computed(
