@@ -28,10 +28,10 @@ def config() -> Experiment:
         model=ResNet.preset("cifar20", input_shape=(32, 32, 3), num_classes=8),
         task=Classification(),
         training=Training(
-            epochs=40,
-            batch_size=128,
+            epochs=60,
+            batch_size=64,
             optimizer="sgd",
-            learning_rate=0.1,
+            learning_rate=0.05,
             weight_decay=1e-3,
             schedule="cosine",
             warmup_epochs=2,
