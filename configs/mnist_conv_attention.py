@@ -3,7 +3,7 @@
 zoo data fetch mnist && zoo train mnist_conv_attention --run-dir runs/mnist_conv_attention
     zoo evaluate runs/mnist_conv_attention
 
-Not measured yet.
+Test accuracy 99.27% (seed 0), under 731 s beside other work; 2 cores, 2026-11-23.
 """
 
 from zoo.config import Experiment, Splits, Training
