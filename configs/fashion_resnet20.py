@@ -8,8 +8,8 @@ Not measured yet.
 
 from zoo.config import Experiment, Splits, Training
 from zoo.data.packaged import Packaged
-from zoo.features.augmentation import RandomFlip
-from zoo.features.images import ImageScaling, RandomShift
+from zoo.features.augmentation import RandomFlip, RandomShift
+from zoo.features.images import ImageScaling
 from zoo.models.resnet import ResNet
 from zoo.tasks.classification import Classification
 

@@ -8,7 +8,8 @@ With kernels of 3, more dropout and no running mean of the weights: 99.43% (99.4
 
 from zoo.config import Experiment, Splits, Training
 from zoo.data.packaged import Packaged
-from zoo.features.images import ImageScaling, RandomShift
+from zoo.features.augmentation import RandomShift
+from zoo.features.images import ImageScaling
 from zoo.models.conv2d import Conv2DNet
 from zoo.tasks.classification import Classification
 

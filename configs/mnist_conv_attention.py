@@ -8,7 +8,8 @@ Test accuracy 99.27% (seed 0), under 731 s beside other work; 2 cores, 2026-11-2
 
 from zoo.config import Experiment, Splits, Training
 from zoo.data.packaged import Packaged
-from zoo.features.images import ImageScaling, RandomShift
+from zoo.features.augmentation import RandomShift
+from zoo.features.images import ImageScaling
 from zoo.models.conv_attention import ConvAttentionNet
 from zoo.tasks.classification import Classification
 

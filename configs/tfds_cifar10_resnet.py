@@ -7,8 +7,8 @@ The paper (arXiv 1512.03385, table 6) states 91.25% after 64,000 steps of 128 im
 
 from zoo.config import Experiment, Splits, Training
 from zoo.data.tfds_source import Tfds
-from zoo.features.augmentation import RandomFlip
-from zoo.features.images import ImageScaling, RandomShift
+from zoo.features.augmentation import RandomFlip, RandomShift
+from zoo.features.images import ImageScaling
 from zoo.models.resnet import ResNet
 from zoo.tasks.classification import Classification
 

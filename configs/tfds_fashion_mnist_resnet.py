@@ -5,8 +5,8 @@ zoo train tfds_fashion_mnist_resnet --run-dir runs/tfds_fashion && zoo evaluate 
 
 from zoo.config import Experiment, Splits, Training
 from zoo.data.tfds_source import Tfds
-from zoo.features.augmentation import RandomFlip
-from zoo.features.images import ImageScaling, RandomShift
+from zoo.features.augmentation import RandomFlip, RandomShift
+from zoo.features.images import ImageScaling
 from zoo.models.resnet import ResNet
 from zoo.tasks.classification import Classification
 

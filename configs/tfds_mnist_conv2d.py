@@ -5,7 +5,8 @@ zoo train tfds_mnist_conv2d --run-dir runs/tfds_mnist && zoo evaluate runs/tfds_
 
 from zoo.config import Experiment, Splits, Training
 from zoo.data.tfds_source import Tfds
-from zoo.features.images import ImageScaling, RandomShift
+from zoo.features.augmentation import RandomShift
+from zoo.features.images import ImageScaling
 from zoo.models.conv2d import Conv2DNet
 from zoo.tasks.classification import Classification
 

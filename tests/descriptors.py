@@ -19,9 +19,9 @@ from zoo.data.packaged import Packaged
 from zoo.data.synthetic import Synthetic
 from zoo.data.synthetic_transcripts import SyntheticTranscripts
 from zoo.data.tfds_source import Tfds
-from zoo.features.augmentation import Cutout, Mixup, RandomAffine, RandomFlip, SpecAugment
+from zoo.features.augmentation import Cutout, Mixup, RandomAffine, RandomFlip, RandomShift, SpecAugment
 from zoo.features.base import AbstractFeature
-from zoo.features.images import ImageResize, ImageScaling, RandomShift
+from zoo.features.images import ImageResize, ImageScaling
 from zoo.features.sequences import SequenceNormalization, UtteranceNormalization
 from zoo.features.sound import LPCC, MFCC, LogMel
 from zoo.models.base import AbstractModel

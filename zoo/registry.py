@@ -72,7 +72,7 @@ FEATURES = {
     "mixup": Entry("zoo.features.augmentation:Mixup", "training images and their classes mixed in pairs"),
     "random_affine": Entry("zoo.features.augmentation:RandomAffine", "training images turned, scaled and moved"),
     "random_flip": Entry("zoo.features.augmentation:RandomFlip", "training images turned left to right"),
-    "random_shift": Entry("zoo.features.images:RandomShift", "training images moved by a few pixels"),
+    "random_shift": Entry("zoo.features.augmentation:RandomShift", "training images moved by a few pixels"),
     "sequence_normalization": Entry(
         "zoo.features.sequences:SequenceNormalization", "frames to mean 0 and variance 1, padding left out"
     ),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from zoo.errors import DataError, InvalidValueError
+from zoo.features.augmentation import RandomShift
 from zoo.features.base import compose
-from zoo.features.images import ImageResize, ImageScaling, RandomShift
+from zoo.features.images import ImageResize, ImageScaling
 from zoo.features.sequences import SequenceNormalization, UtteranceNormalization
 
 

@@ -8,33 +8,50 @@ Shape glossary: `B` batch, `H` height, `W` width, `C` channels, `N` classes, `T`
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from zoo.errors import InvalidValueError
-from zoo.features.base import AbstractFeature
+from zoo.features.base import AbstractInPlaceFeature, AbstractUnfittedFeature
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
-__all__ = ["AbstractAugmentation", "Cutout", "Mixup", "RandomAffine", "RandomFlip", "SpecAugment"]
+__all__ = ["AbstractAugmentation", "Cutout", "Mixup", "RandomAffine", "RandomFlip", "RandomShift", "SpecAugment"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AbstractAugmentation(AbstractFeature):
+class AbstractAugmentation(AbstractUnfittedFeature):
     """A random change of training examples that learns nothing."""
 
     COSTLY: ClassVar = False
     RANDOM: ClassVar = True
 
-    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
-        """Returns itself: nothing is learned."""
-        return self
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomShift(AbstractInPlaceFeature, AbstractAugmentation):
+    """Moves training images at random, [B, H, W, C] of any dtype; answers and evaluation see them as they are.
+
+    Args:
+        pixels: the farthest move in each direction; at least 1.
+        tensor: name of the tensor.
+    """
+
+    pixels: int = 2
+    tensor: str = "image"
+
+    def __post_init__(self) -> None:
+        if self.pixels < 1:
+            raise InvalidValueError("pixels", "at least 1", self.pixels)
+
+    def layer(self) -> keras.Layer:
+        """Returns the layer that moves `tensor` in training."""
+        from zoo.layers.augmentation import ShiftImages
+
+        return ShiftImages(self.tensor, self.pixels, name="random_shift")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RandomFlip(AbstractAugmentation):
+class RandomFlip(AbstractInPlaceFeature, AbstractAugmentation):
     """Turns training images left to right, [B, H, W, C] of any dtype. Not for digits or letters.
 
     Args:
@@ -49,14 +66,6 @@ class RandomFlip(AbstractAugmentation):
         if not 0 < self.probability <= 1:
             raise InvalidValueError("probability", "above 0 and at most 1", self.probability)
 
-    def reads(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def writes(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
     def layer(self) -> keras.Layer:
         """Returns the layer that turns `tensor` in training."""
         from zoo.layers.augmentation import FlipImages
@@ -65,7 +74,7 @@ class RandomFlip(AbstractAugmentation):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RandomAffine(AbstractAugmentation):
+class RandomAffine(AbstractInPlaceFeature, AbstractAugmentation):
     """Turns, scales and moves training images about their centre, [B, H, W, C], in one bilinear resampling.
 
     Any dtype that the images have is kept; integers are rounded. The three changes are drawn evenly and independently.
@@ -96,14 +105,6 @@ class RandomAffine(AbstractAugmentation):
         if self.fill not in ("constant", "nearest", "reflect"):
             raise InvalidValueError("fill", "'constant', 'nearest' or 'reflect'", self.fill)
 
-    def reads(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def writes(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
     def layer(self) -> keras.Layer:
         """Returns the layer that changes `tensor` in training."""
         from zoo.layers.augmentation import WarpImages
@@ -112,7 +113,7 @@ class RandomAffine(AbstractAugmentation):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cutout(AbstractAugmentation):
+class Cutout(AbstractInPlaceFeature, AbstractAugmentation):
     """Sets a square of each training image to zero, [B, H, W, C] of any dtype: https://arxiv.org/abs/1708.04552.
 
     The square's centre may be any pixel, so that part of it may lie outside. The paper normalises images to mean 0
@@ -129,14 +130,6 @@ class Cutout(AbstractAugmentation):
     def __post_init__(self) -> None:
         if self.pixels < 1:
             raise InvalidValueError("pixels", "at least 1", self.pixels)
-
-    def reads(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def writes(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
 
     def layer(self) -> keras.Layer:
         """Returns the layer that cuts squares out of `tensor` in training."""
@@ -187,7 +180,7 @@ class Mixup(AbstractAugmentation):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SpecAugment(AbstractAugmentation):
+class SpecAugment(AbstractInPlaceFeature, AbstractAugmentation):
     """Hides spans of time and bands of values in training: float [B, T, D] -> [B, T, D]: arXiv:1904.08779.
 
     Hidden values become 0, the mean where a normalisation stands before. Each length is drawn evenly from 0 to the
@@ -220,14 +213,6 @@ class SpecAugment(AbstractAugmentation):
                 raise InvalidValueError(field, "at least 1", getattr(self, field))
         if not 0 < self.max_share <= 1:
             raise InvalidValueError("max_share", "above 0 and at most 1", self.max_share)
-
-    def reads(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def writes(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
 
     def layer(self) -> keras.Layer:
         """Returns the layer that hides parts of `tensor` in training."""

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-__all__ = ["AbstractFeature", "AbstractSoundFeature", "compose", "inputs_needed"]
+__all__ = [
+    "AbstractFeature",
+    "AbstractInPlaceFeature",
+    "AbstractSoundFeature",
+    "AbstractUnfittedFeature",
+    "compose",
+    "inputs_needed",
+]
 
 NamedTensors = dict[str, Any]
 
@@ -55,6 +62,34 @@ class AbstractFeature(abc.ABC):
     @abc.abstractmethod
     def layer(self) -> keras.Layer:
         """Returns the layer that computes it: dictionary of tensors in, dictionary of tensors out."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AbstractUnfittedFeature(AbstractFeature):
+    """A feature that learns nothing from the training split."""
+
+    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
+        """Returns itself."""
+        return self
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AbstractInPlaceFeature(AbstractFeature):
+    """A feature that changes one tensor and needs no other.
+
+    Args:
+        tensor: its name, before and after.
+    """
+
+    tensor: str
+
+    def reads(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
+
+    def writes(self) -> tuple[str, ...]:
+        """Returns `tensor`."""
+        return (self.tensor,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,21 +6,19 @@ Shape glossary: `B` batch, `H` height, `W` width, `C` channels.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from zoo.errors import InvalidValueError
-from zoo.features.base import AbstractFeature
+from zoo.features.base import AbstractInPlaceFeature, AbstractUnfittedFeature
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
-__all__ = ["ImageResize", "ImageScaling", "RandomShift"]
+__all__ = ["ImageResize", "ImageScaling"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageScaling(AbstractFeature):
+class ImageScaling(AbstractInPlaceFeature, AbstractUnfittedFeature):
     """Scales pixels from `0..max_value` to `0..1`: uint8 [B, H, W, C] -> float32 [B, H, W, C].
 
     Args:
@@ -38,18 +36,6 @@ class ImageScaling(AbstractFeature):
         if self.max_value <= 0:
             raise InvalidValueError("max_value", "above 0", self.max_value)
 
-    def reads(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def writes(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
-        """Returns itself: the scale is given, not learned."""
-        return self
-
     def layer(self) -> keras.Layer:
         """Returns the layer that scales `tensor`."""
         from zoo.layers.scaling import ScaleTensor
@@ -58,7 +44,7 @@ class ImageScaling(AbstractFeature):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageResize(AbstractFeature):
+class ImageResize(AbstractInPlaceFeature, AbstractUnfittedFeature):
     """Resamples images of one size to another: [B, H, W, C] of any dtype -> float32 [B, height, width, C].
 
     Bilinear, and smoothed before it where images shrink. Values keep their range. Proportions are not kept.
@@ -81,58 +67,8 @@ class ImageResize(AbstractFeature):
             if getattr(self, field) < 1:
                 raise InvalidValueError(field, "at least 1", getattr(self, field))
 
-    def reads(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def writes(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
-        """Returns itself: the size is given, not learned."""
-        return self
-
     def layer(self) -> keras.Layer:
         """Returns the layer that resamples `tensor`."""
         from zoo.layers.scaling import ResizeImages
 
         return ResizeImages(self.tensor, self.height, self.width, name="image_resize")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RandomShift(AbstractFeature):
-    """Moves training images at random, [B, H, W, C] of any dtype; answers and evaluation see them as they are.
-
-    Args:
-        pixels: the farthest move in each direction; at least 1.
-        tensor: name of the tensor.
-    """
-
-    COSTLY: ClassVar = False
-    RANDOM: ClassVar = True
-
-    pixels: int = 2
-    tensor: str = "image"
-
-    def __post_init__(self) -> None:
-        if self.pixels < 1:
-            raise InvalidValueError("pixels", "at least 1", self.pixels)
-
-    def reads(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def writes(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
-        """Returns itself: nothing is learned."""
-        return self
-
-    def layer(self) -> keras.Layer:
-        """Returns the layer that moves `tensor` in training."""
-        from zoo.layers.augmentation import ShiftImages
-
-        return ShiftImages(self.tensor, self.pixels, name="random_shift")

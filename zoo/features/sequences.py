@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from zoo.errors import DataError
-from zoo.features.base import AbstractFeature
+from zoo.features.base import AbstractInPlaceFeature, AbstractUnfittedFeature
 
 if TYPE_CHECKING:
     import keras
@@ -20,7 +20,7 @@ __all__ = ["SequenceNormalization", "UtteranceNormalization"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SequenceNormalization(AbstractFeature):
+class SequenceNormalization(AbstractInPlaceFeature):
     """Gives each of the `D` values of a frame mean 0 and variance 1: float32 [B, T, D] -> float32 [B, T, D].
 
     Mean and standard deviation are those of the training split's real frames; padded frames come out as zeros.
@@ -37,14 +37,6 @@ class SequenceNormalization(AbstractFeature):
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     tensor: str = "frames"
-
-    def reads(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def writes(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
 
     def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
         """Returns the feature with the statistics of `batches`; one pass, in float64.
@@ -85,7 +77,7 @@ class SequenceNormalization(AbstractFeature):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class UtteranceNormalization(AbstractFeature):
+class UtteranceNormalization(AbstractInPlaceFeature, AbstractUnfittedFeature):
     """Gives each of the `D` values mean 0 and variance 1 over each sequence's own frames: [B, T, D] -> float32.
 
     Takes the speaker's level and the microphone's colour out of cepstra. Nothing is learned. A value that does not
@@ -99,18 +91,6 @@ class UtteranceNormalization(AbstractFeature):
     RANDOM: ClassVar = False
 
     tensor: str = "frames"
-
-    def reads(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def writes(self) -> tuple[str, ...]:
-        """Returns `tensor`."""
-        return (self.tensor,)
-
-    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
-        """Returns itself: each sequence has its own statistics."""
-        return self
 
     def layer(self) -> keras.Layer:
         """Returns the layer that normalises `tensor`."""

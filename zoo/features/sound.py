@@ -13,15 +13,13 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from zoo.errors import InvalidValueError
-from zoo.features.base import AbstractSoundFeature
+from zoo.features.base import AbstractSoundFeature, AbstractUnfittedFeature
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
     from zoo.layers.sound import Framing
 
@@ -29,7 +27,7 @@ __all__ = ["LPCC", "MFCC", "AbstractFramedSound", "AbstractMelSound", "LogMel"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AbstractFramedSound(AbstractSoundFeature):
+class AbstractFramedSound(AbstractUnfittedFeature, AbstractSoundFeature):
     """Sound cut into overlapping frames, and `D` numbers of each.
 
     `tensor` int16, int32 or int64 [B, T] (divided by 32,768) or float32 [B, T] (within -1..1), with an optional
@@ -101,10 +99,6 @@ class AbstractFramedSound(AbstractSoundFeature):
     def writes(self) -> tuple[str, ...]:
         """Returns `frames` and `padding_mask`."""
         return ("frames", "padding_mask")
-
-    def fit(self, batches: Iterable[Mapping[str, np.ndarray]]) -> Self:
-        """Returns itself: nothing is learned."""
-        return self
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
