@@ -181,6 +181,7 @@ def test_prepared_sound_is_what_was_read(data_root, tmp_path, stamps, monkeypatc
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # nine packages are fetched, decoded and resampled
 @pytest.mark.parametrize("name", [name for name in RECIPES if recipe_of(name).kind == "speech"])
 def test_the_real_packages(data_root, name):
     """Counts are asserted by the preparation; here: content."""

@@ -93,14 +93,31 @@ def write_saved_model(servable: Servable, path: Path, form: Form) -> None:
 
     module: Any = tf.Module()
     module.weights = store
+    module.tables = _tables(servable.model, with_checkpoint=form == "plain")
     module.serve = tf.function(serve, autograph=False)
     signature = module.serve.get_concrete_function(**{spec.name: spec.tensor_spec() for spec in servable.inputs})
     # Packed weights need no checkpoint; one would hold them again, unpacked.
     options = tf.saved_model.SaveOptions(experimental_skip_saver=form == "packed")
     try:
         tf.saved_model.save(module, str(path), signatures={SIGNATURE: signature}, options=options)
+    except AssertionError as error:  # "Tried to export a function which references an 'untracked' resource"
+        raise ExportError(
+            f"A layer of {servable.model.name!r} holds a table or another resource of TensorFlow that cannot be exported "
+            f"as {form!r}. Only a table that is an attribute of a layer can, and for 'packed' only such that no longer "
+            f"change, as `tf.lookup.StaticHashTable`. TensorFlow says: {error}"
+        ) from error
     except tf.errors.OpError as error:  # a full disk comes as one of several
         raise ExportError(
             f"TensorFlow could not write to {path.parent}: {error.message}. Nothing was published. "
             "Make room or choose another directory."
         ) from error
+
+
+def _tables(model: keras.Model, *, with_checkpoint: bool) -> list[Any]:
+    """Returns the vocabularies that layers such as `StringLookup` hold outside their weights, for TensorFlow to save.
+
+    What can still change has its content in the checkpoint; without one it would come back empty, and is left out.
+    """
+    layers: list[Any] = model._flatten_layers()
+    kind = tf.saved_model.experimental.TrackableResource if with_checkpoint else tf.lookup.StaticHashTable
+    return [value for layer in layers for value in vars(layer).values() if isinstance(value, kind)]

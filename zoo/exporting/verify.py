@@ -31,12 +31,18 @@ def verify(servable: Servable, path: Path, examples: Mapping[str, np.ndarray]) -
         `max_difference` between floating answers, and `p50_ms` of a call with one row, in this process.
 
     Raises:
-        ExportError: an answer differs by more than 1e-4, or in an integer or a string.
+        ExportError: an answer differs by more than 1e-4, or in an integer or a string, or there is none.
     """
     loaded = tf.saved_model.load(str(path))
     signature = loaded.signatures[SIGNATURE]
     tensors = {name: tf.constant(array) for name, array in examples.items()}
-    served = {name: value.numpy() for name, value in signature(**tensors).items()}
+    try:
+        served = {name: value.numpy() for name, value in signature(**tensors).items()}
+    except tf.errors.OpError as error:
+        raise ExportError(
+            f"Refused to publish: the SavedModel cannot answer its own examples. Has each layer its vocabulary, and "
+            f"are the examples such as the model takes? TensorFlow says: {error.message}"
+        ) from error
     expected = {name: np.asarray(value) for name, value in servable.answers(tensors).items()}
     largest = 0.0
     for name, value in expected.items():
