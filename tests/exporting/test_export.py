@@ -53,6 +53,13 @@ def test_version_that_another_export_took_meanwhile(tmp_path):
     assert versions(tmp_path / "m") == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("name", ["a-b", "a b", "1x", "class", "self"])
+def test_an_input_name_that_no_signature_takes_is_refused(tmp_path, name):
+    x = keras.Input((3,), name=name)
+    with pytest.raises(ExportError, match=f"Received: '{name}'"):
+        zoo.export(keras.Model(x, keras.layers.Dense(2)(x)), tmp_path, name="m")
+
+
 def test_failed_write_leaves_nothing(tmp_path):
     def write(directory, number):
         (directory / "half").write_text("half")

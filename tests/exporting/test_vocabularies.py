@@ -71,5 +71,5 @@ def test_a_table_that_can_change_is_exported_with_a_checkpoint_only(tmp_path):
     published = zoo.export(model, tmp_path, name="m", form="plain", examples={"text": TEXTS})
     signature = tf.saved_model.load(str(published.path)).signatures["serving_default"]
     np.testing.assert_allclose(signature(text=tf.constant(TEXTS))["out"], model(tf.constant(TEXTS)), atol=1e-6)
-    with pytest.raises(ExportError, match="only such that no longer change"):
+    with pytest.raises(ExportError, match="no longer changes"):
         zoo.export(model, tmp_path, name="m", form="packed", examples={"text": TEXTS})

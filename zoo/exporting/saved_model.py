@@ -102,9 +102,9 @@ def write_saved_model(servable: Servable, path: Path, form: Form) -> None:
         tf.saved_model.save(module, str(path), signatures={SIGNATURE: signature}, options=options)
     except AssertionError as error:  # "Tried to export a function which references an 'untracked' resource"
         raise ExportError(
-            f"A layer of {servable.model.name!r} holds a table or another resource of TensorFlow that cannot be exported "
-            f"as {form!r}. Only a table that is an attribute of a layer can, and for 'packed' only such that no longer "
-            f"change, as `tf.lookup.StaticHashTable`. TensorFlow says: {error}"
+            f"A layer of {servable.model.name!r} holds a table or another resource of TensorFlow that cannot be "
+            f"exported as {form!r}. Only a table that is an attribute of a layer can, and for 'packed' only one that no "
+            f"longer changes, as `tf.lookup.StaticHashTable`. TensorFlow says: {error}"
         ) from error
     except tf.errors.OpError as error:  # a full disk comes as one of several
         raise ExportError(

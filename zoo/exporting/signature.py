@@ -7,6 +7,7 @@ exported signature therefore check each input's shape, in a way that no optimise
 from __future__ import annotations
 
 import dataclasses
+import keyword
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,22 @@ class InputSpec:
     """One input of a signature: its shape with the batch axis, `None` where a length is free, and its dtype.
 
     `mask` is the name of the input that says which entries of the second axis are data, where there is one.
+
+    Raises:
+        ExportError: TensorFlow takes no such name for the argument of a signature.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
     mask: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or keyword.iskeyword(self.name) or self.name == "self":
+            raise ExportError(
+                "An input of a signature is named as a variable of Python is, with letters, digits and underscores. "
+                f"Received: {self.name!r}. Give it another name: `keras.Input(..., name=...)`."
+            )
 
     def tensor_spec(self) -> tf.TensorSpec:
         """Returns it as `tf.function` takes it."""
