@@ -103,7 +103,7 @@ def write_saved_model(servable: Servable, path: Path, form: Form) -> None:
     except AssertionError as error:  # "Tried to export a function which references an 'untracked' resource"
         raise ExportError(
             f"A layer of {servable.model.name!r} holds a table or another resource of TensorFlow that cannot be "
-            f"exported as {form!r}. Only a table that is an attribute of a layer can, and for 'packed' only one that no "
+            f"exported as {form!r}. A table must be an attribute of a layer, and for 'packed' one that no "
             f"longer changes, as `tf.lookup.StaticHashTable`. TensorFlow says: {error}"
         ) from error
     except tf.errors.OpError as error:  # a full disk comes as one of several
