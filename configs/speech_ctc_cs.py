@@ -33,7 +33,7 @@ def config() -> Experiment:
         ),
         task=Transcription(alphabet=ALPHABET, ignored=".,;:!?…\"“”„()-'\u2019"),
         training=Training(
-            epochs=30,
+            epochs=20,
             batch_size=16,
             optimizer="adamw",
             learning_rate=2e-3,
