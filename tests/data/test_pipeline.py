@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.data import TensorInfo, batches, take_arrays
+from zoo.data import Synthetic, TensorInfo, batches, take_arrays
 from zoo.data.arrays import tensor_specs
 from zoo.errors import DataError, UnknownNameError, UsageError
 
@@ -208,3 +208,11 @@ def test_bad_requests(numbered):
         batches(numbered(), "trian", batch_size=4, shuffle=False, seed=0)
     with pytest.raises(DataError, match="fewer examples than one batch of 64"):
         make(numbered(), batch_size=64, drop_remainder=True)
+
+
+def test_no_thread_tunes_the_pipeline():
+    """One that does sleeps ever longer, and each iterator waits for it to wake before it ends."""
+    source = Synthetic(kind="images", shape=(4, 4, 1), num_train=8)
+    dataset = batches(source, "train", batch_size=4, shuffle=True, seed=0)
+    for read in (dataset, dataset.map(lambda batch: batch, num_parallel_calls=2)):
+        assert read.options().autotune.enabled is False
