@@ -110,7 +110,9 @@ class SpeechCTC(AbstractModel):
     def _recurrent(self, x: Any, mask: Any) -> Any:
         from keras import layers
 
-        cell = {"gru": layers.GRU, "lstm": layers.LSTM}[self.encoder]
+        from zoo.layers.recurrent import BlockLSTM
+
+        cell = {"gru": layers.GRU, "lstm": BlockLSTM}[self.encoder]
         for index in range(1, self.depth + 1):
             x = layers.Dropout(self.dropout, name=f"dropout{index}")(x)
             layer = cell(self.width // 2, return_sequences=True, name=f"{self.encoder}{index}")
