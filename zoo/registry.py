@@ -99,7 +99,6 @@ RECIPES = {
 }
 
 LAYERS = {
-    "zoo>BlockLSTM": Entry("zoo.layers.recurrent:BlockLSTM", ""),
     "BlankPadding": Entry("zoo.layers.ctc:BlankPadding", ""),
     "LearnedPositions": Entry("zoo.layers.positions:LearnedPositions", ""),
     "MaskPadding": Entry("zoo.layers.masking:MaskPadding", ""),

@@ -81,6 +81,8 @@ def write_saved_model(servable: Servable, path: Path, form: Form) -> None:
     """
     import keras
 
+    from zoo.layers.quick import quick_kernels
+
     weights = list(servable.model.weights)
     store = FORMS[form]([np.asarray(weight.numpy()) for weight in weights])
 
@@ -95,7 +97,8 @@ def write_saved_model(servable: Servable, path: Path, form: Form) -> None:
     module.weights = store
     module.tables = _tables(servable.model, with_checkpoint=form == "plain")
     module.serve = tf.function(serve, autograph=False)
-    signature = module.serve.get_concrete_function(**{spec.name: spec.tensor_spec() for spec in servable.inputs})
+    with quick_kernels(servable.model, training=False):
+        signature = module.serve.get_concrete_function(**{spec.name: spec.tensor_spec() for spec in servable.inputs})
     # Packed weights need no checkpoint; one would hold them again, unpacked.
     options = tf.saved_model.SaveOptions(experimental_skip_saver=form == "packed")
     try:

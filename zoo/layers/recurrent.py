@@ -12,60 +12,61 @@ from typing import Any
 
 import keras
 
-__all__ = ["BlockLSTM"]
+from zoo.layers.kernel import Kernel
+
+__all__ = ["lstm_kernel"]
 
 
-@keras.saving.register_keras_serializable("zoo")  # `Bidirectional` makes its two layers by name
-class BlockLSTM(keras.layers.LSTM):
-    """`keras.layers.LSTM`, quicker on a processor; weights, answers and masks are those of Keras.
+def lstm_kernel(layer: keras.layers.Layer) -> Kernel | None:
+    """Returns a way for `layer` if it is Keras's LSTM with tanh, sigmoid, a bias, no recurrent dropout, in float32 or
+    float16; its weights, answers and masks are Keras's.
 
     Keras runs a loop of small operations, of which each costs more than its arithmetic. TensorFlow's `BlockLSTMV2`
     takes the whole sequence: a quarter of the time for one sequence of 100 frames and 64 units, half of a training
-    step for 32. Activations other than tanh and sigmoid, a recurrent dropout, no bias, or another dtype than
-    float32 and float16 go Keras's way.
+    step for 32.
     """
+    if type(layer) is not keras.layers.LSTM:
+        return None
+    cell = layer.cell
+    fits = (
+        cell.activation is keras.activations.tanh
+        and cell.recurrent_activation is keras.activations.sigmoid
+        and cell.use_bias
+        and not cell.recurrent_dropout
+        and layer.compute_dtype in ("float16", "float32")
+    )
+    return Kernel("inner_loop", _inner_loop) if fits else None
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        """Takes [B, T, D], two states [B, U], a mask bool [B, T] or `None`; returns last output, outputs and states."""
-        import tensorflow as tf
 
-        if not self._fits_block():
-            return super().inner_loop(sequences, initial_state, mask, training=training)
-        mask = mask[0] if isinstance(mask, list | tuple) else mask
-        x: Any = tf.convert_to_tensor(sequences)
-        if training and self.dropout:
-            x = x * tf.expand_dims(self.cell.get_dropout_mask(x[:, 0, :]), 1)
-        if self.go_backwards:
-            x, mask = tf.reverse(x, [1]), None if mask is None else tf.reverse(mask, [1])
-        first = [tf.cast(state, x.dtype) for state in initial_state]
-        weights = [tf.cast(value, x.dtype) for value in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)]
-        if mask is None:
-            outputs, states = _block(x, first, weights)
-            last = [outputs[:, -1], states[:, -1]]
-        else:
-            # A masked frame changes no state: take them out, then repeat the output before in their place.
-            mask = tf.convert_to_tensor(mask)
-            order = tf.argsort(tf.cast(mask, tf.int32), direction="DESCENDING", stable=True)
-            blocks = _block(tf.gather(x, order, batch_dims=1), first, weights)
-            place = tf.cumsum(tf.cast(mask, tf.int32), axis=1)  # 0: before the first frame
-            outputs, states = (
-                tf.gather(tf.concat([state[:, None], block], axis=1), place, batch_dims=1)
-                for state, block in zip(first, blocks, strict=True)
-            )
-            last = [outputs[:, -1], states[:, -1]]
-            answered = mask if self.zero_output_for_mask else place > 0
-            outputs = tf.where(answered[:, :, None], outputs, tf.zeros_like(outputs))
-        return outputs[:, -1], outputs, last
+def _inner_loop(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+    """Takes [B, T, D], two states [B, U], a mask bool [B, T] or `None`; returns last output, outputs and states."""
+    import tensorflow as tf
 
-    def _fits_block(self) -> bool:
-        cell = self.cell
-        return (
-            cell.activation is keras.activations.tanh
-            and cell.recurrent_activation is keras.activations.sigmoid
-            and cell.use_bias
-            and not cell.recurrent_dropout
-            and self.compute_dtype in ("float16", "float32")
+    mask = mask[0] if isinstance(mask, list | tuple) else mask
+    x: Any = tf.convert_to_tensor(sequences)
+    if training and layer.dropout:
+        x = x * tf.expand_dims(layer.cell.get_dropout_mask(x[:, 0, :]), 1)
+    if layer.go_backwards:
+        x, mask = tf.reverse(x, [1]), None if mask is None else tf.reverse(mask, [1])
+    first = [tf.cast(state, x.dtype) for state in initial_state]
+    weights = [tf.cast(value, x.dtype) for value in (layer.cell.kernel, layer.cell.recurrent_kernel, layer.cell.bias)]
+    if mask is None:
+        outputs, states = _block(x, first, weights)
+        last = [outputs[:, -1], states[:, -1]]
+    else:
+        # A masked frame changes no state: take them out, then repeat the output before in their place.
+        mask = tf.convert_to_tensor(mask)
+        order = tf.argsort(tf.cast(mask, tf.int32), direction="DESCENDING", stable=True)
+        blocks = _block(tf.gather(x, order, batch_dims=1), first, weights)
+        place = tf.cumsum(tf.cast(mask, tf.int32), axis=1)  # 0: before the first frame
+        outputs, states = (
+            tf.gather(tf.concat([state[:, None], block], axis=1), place, batch_dims=1)
+            for state, block in zip(first, blocks, strict=True)
         )
+        last = [outputs[:, -1], states[:, -1]]
+        answered = mask if layer.zero_output_for_mask else place > 0
+        outputs = tf.where(answered[:, :, None], outputs, tf.zeros_like(outputs))
+    return outputs[:, -1], outputs, last
 
 
 def _block(x: Any, first: Sequence[Any], weights: Sequence[Any]) -> tuple[Any, Any]:

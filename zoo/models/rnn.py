@@ -64,10 +64,9 @@ class RecurrentNet(AbstractModel):
         from keras import layers
 
         from zoo.layers.masking import MaskedAveragePooling
-        from zoo.layers.recurrent import BlockLSTM
 
         # === Layers ===
-        cell = {"simple": layers.SimpleRNN, "lstm": BlockLSTM, "gru": layers.GRU}[self.cell]
+        cell = {"simple": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}[self.cell]
         frames = keras.Input((None, self.num_features), name="frames")
         padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
 

@@ -110,9 +110,7 @@ class SpeechCTC(AbstractModel):
     def _recurrent(self, x: Any, mask: Any) -> Any:
         from keras import layers
 
-        from zoo.layers.recurrent import BlockLSTM
-
-        cell = {"gru": layers.GRU, "lstm": BlockLSTM}[self.encoder]
+        cell = {"gru": layers.GRU, "lstm": layers.LSTM}[self.encoder]
         for index in range(1, self.depth + 1):
             x = layers.Dropout(self.dropout, name=f"dropout{index}")(x)
             layer = cell(self.width // 2, return_sequences=True, name=f"{self.encoder}{index}")

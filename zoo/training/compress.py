@@ -148,7 +148,6 @@ def _train_through(
     import keras
 
     from zoo.compression.reparametrized import Reparametrized, transformed
-    from zoo.layers.pooling import with_cheap_gradients
 
     weights, steps, strategy = select(model, transform), settings.num_steps(), strategy_of(model)
     with strategy.scope():
@@ -156,7 +155,7 @@ def _train_through(
         values = {path: current.get(path, _numpy(weight)) for path, weight in weights.items()}
         attachment = transform.attach(weights, values, steps)
         rate: Any = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
-        trained = Reparametrized(with_cheap_gradients(model), [*before, attachment], moving=[attachment])
+        trained = Reparametrized(model, [*before, attachment], moving=[attachment])
         trained.compile(
             optimizer=keras.optimizers.Adam(rate),
             loss=settings.loss,

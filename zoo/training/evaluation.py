@@ -41,11 +41,13 @@ def evaluate(run: RunDirectory, split: str, *, name: str | None = None) -> Evalu
         RunDirectoryError: there is no model.
         DataError: the split holds no example.
     """
+    from zoo.layers.quick import quick_kernels
+
     experiment, model = run.experiment(), run.load_model()
     if split == "validation" and not experiment.splits.validation:
         raise DataError(f"The experiment of {run.path} has no validation split. Ask for `test`, or for `train[90%:]`.")
     scorer = experiment.task.scorer(run.info().names_of(experiment.task.labelled()))
-    with told_as_data_errors(f"the split {split!r}"):
+    with told_as_data_errors(f"the split {split!r}"), quick_kernels(model, training=False):
         batches = inputs.model_batches(experiment, spelled(experiment, split), list(model.input), training=False)
         for targets, outputs in predictions(model, batches):
             scorer.update(targets, outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -108,12 +109,11 @@ def compiled(
     model: keras.Model, experiment: Experiment, steps_per_epoch: int, strategy: tf.distribute.Strategy
 ) -> keras.Model:
     """Returns the model as `fit` trains it: compiled, its optimiser built, in the strategy's scope."""
-    from zoo.layers.pooling import with_cheap_gradients
     from zoo.layers.replicas import Replicated
 
     training = experiment.training
     with strategy.scope():
-        trained = Replicated(with_cheap_gradients(model))
+        trained = Replicated(model)
         trained.compile(
             optimizer=make_optimizer(training, steps_per_epoch),
             loss=experiment.task.losses(),
@@ -142,6 +142,7 @@ def fit(
     """
     import keras
 
+    from zoo.layers.quick import quick_kernels
     from zoo.training.memory import keep_freed_memory
     from zoo.training.progress import Progress
 
@@ -158,7 +159,8 @@ def fit(
     steps = int(batches.cardinality())
     progress = Progress(title) if is_shown else None
     try:
-        with told_as_data_errors(title):
+        quick = contextlib.nullcontext() if model.jit_compile else quick_kernels(model, training=True)
+        with told_as_data_errors(title), quick:
             history = model.fit(
                 # One endless iterator for all epochs: under a strategy, Keras needs 0.1 to 0.3 s to make a new one.
                 batches.repeat(),
