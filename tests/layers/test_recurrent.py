@@ -1,5 +1,7 @@
 """The LSTM in one operation against Keras's loop: answers, states, gradients, masks, both directions."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def answers_and_gradients(layer, mask, *, initial_state=None):
         outputs = layer(
             x, mask=None if mask is None else tf.constant(np.array(mask, bool)), initial_state=initial_state
         )
-        loss = sum(tf.reduce_sum(tf.sin(output) * (index + 1)) for index, output in enumerate(outputs))
+        loss: Any = sum(tf.reduce_sum(tf.sin(output) * (index + 1)) for index, output in enumerate(outputs))
     return [*outputs, *tape.gradient(loss, [*variables, x])]
 
 

@@ -76,7 +76,6 @@ def _block(x: Any, first: Sequence[Any], weights: Sequence[Any]) -> tuple[Any, A
     """
     import tensorflow as tf
 
-    @tf.custom_gradient
     def run(x, h, c, kernel, bias):
         unused = tf.zeros_like(h[0])  # weights of peepholes
         given = {
@@ -99,5 +98,6 @@ def _block(x: Any, first: Sequence[Any], weights: Sequence[Any]) -> tuple[Any, A
 
     kernel, recurrent_kernel, bias = weights
     by_time = tf.transpose(x, [1, 0, 2])
-    outputs, states = run(by_time, *first, tf.concat([kernel, recurrent_kernel], axis=0), bias)
+    block: Any = tf.custom_gradient(run)
+    outputs, states = block(by_time, *first, tf.concat([kernel, recurrent_kernel], axis=0), bias)
     return tf.transpose(outputs, [1, 0, 2]), tf.transpose(states, [1, 0, 2])
