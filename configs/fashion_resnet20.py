@@ -3,7 +3,8 @@
 zoo data fetch fashion_mnist && zoo train fashion_resnet20 --run-dir runs/fashion_resnet20
     zoo evaluate runs/fashion_resnet20
 
-Test accuracy 92.99% (seed 0; validation 93.56%), under 2,645 s beside other work; 2 cores, 2026-11-23.
+Test accuracy 93.45% (seed 0; validation 94.04%), under 3,505 s beside other work; 2 cores, 2026-11-23.
+With 8 epochs and a tenth of the weight decay: 92.99% (validation 93.56%).
 """
 
 from zoo.config import Experiment, Splits, Training
@@ -23,11 +24,11 @@ def config() -> Experiment:
         model=ResNet.preset("cifar20", input_shape=(28, 28, 1), num_classes=10),
         task=Classification(),
         training=Training(
-            epochs=8,
+            epochs=12,
             batch_size=128,
             optimizer="sgd",
             learning_rate=0.1,
-            weight_decay=5e-4,
+            weight_decay=5e-3,
             schedule="cosine",
             warmup_epochs=1,
         ),
