@@ -2,7 +2,8 @@
 
 zoo data fetch fillets_cs && zoo train speech_ctc_cs --run-dir runs/speech_ctc_cs && zoo evaluate runs/speech_ctc_cs
 
-Not measured yet.
+Test split: characters wrong 60.3% (best constant answer: 91.0%), words 103.8% (96.2%): letters are heard, words not
+yet; the figures were still falling after 20 epochs (seed 0; under 791 s beside other work; 2 cores, 2026-11-23).
 """
 
 from zoo.config import Experiment, Splits, Training
