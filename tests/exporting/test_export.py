@@ -24,6 +24,17 @@ def classifier():
     return keras.Model({"image": image}, {"logits": keras.layers.Dense(3, name="logits")(x)})
 
 
+def test_a_sequential_model_of_a_users_own(tmp_path):
+    layers = [keras.Input((6, 6, 1), name="image"), keras.layers.Flatten(), keras.layers.Dense(3, name="scores")]
+    model = keras.Sequential(layers)
+    image = np.random.default_rng(0).uniform(size=(2, 6, 6, 1)).astype("float32")
+    published = zoo.export(model, tmp_path, name="m")
+    served = tf.saved_model.load(str(published.path)).signatures["serving_default"](image=tf.constant(image))
+    np.testing.assert_allclose(served["scores"], model(image), atol=1e-6)
+    with pytest.raises(ExportError, match="built functional or sequential"):
+        zoo.export(keras.Sequential([keras.layers.Dense(3)]), tmp_path, name="m")
+
+
 def versions(folder):
     return sorted(path.name for path in folder.iterdir())
 

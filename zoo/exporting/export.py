@@ -46,7 +46,7 @@ def export(  # noqa: PLR0913  (what a version directory needs to be told; all by
     examples: Mapping[str, np.ndarray] | None = None,
     serving_root: str | None = None,
 ) -> Published:
-    """Publishes any functional Keras 3 model as `<root>/<name>/<version>/`.
+    """Publishes any functional or sequential Keras 3 model as `<root>/<name>/<version>/`.
 
     The signature `serving_default` takes the model's inputs by name and answers its outputs by name. With a task,
     it answers what the task makes of the outputs; a model whose one output is called `logits` and holds two or more
@@ -69,11 +69,14 @@ def export(  # noqa: PLR0913  (what a version directory needs to be told; all by
         VersionExistsError: the version is there.
         InvalidValueError: `label_names` without a task to use them.
         DataError: the model's outputs do not fit the task, or `label_names` its classes.
-        ExportError: not functional, the disk is full, or the SavedModel answers differently; nothing is published.
+        ExportError: neither functional nor sequential, the disk is full, or the SavedModel answers differently; nothing
+            is published.
     """
     from zoo.exporting.saved_model import Servable
     from zoo.exporting.signature import specs_of_model
+    from zoo.models.functional import functional
 
+    model = functional(model, "Export", ExportError)
     specs, task = specs_of_model(model), task or _task_of(model)
     if task is not None:
         task.check(model, label_names)

@@ -63,16 +63,11 @@ def specs_of_data(info: DataInfo, needed: Collection[str]) -> list[InputSpec]:
 
 
 def specs_of_model(model: keras.Model) -> list[InputSpec]:
-    """Returns the inputs of a model as its signature's inputs.
+    """Returns the inputs of a functional model as its signature's inputs.
 
     Raises:
-        ExportError: the model is not functional, or two inputs share a name.
+        ExportError: two inputs share a name.
     """
-    if not getattr(model, "inputs", None):
-        raise ExportError(
-            f"Export needs a built functional or sequential `keras.Model`. Received: {type(model).__name__}. "
-            "Give a subclassed model a functional shell: `keras.Model(inputs, model(inputs))`."
-        )
     named = model.input if isinstance(model.input, dict) else {tensor.name: tensor for tensor in model.inputs}
     if len(named) != len(model.inputs):
         raise ExportError(f"Each input of {model.name!r} needs a name of its own: `keras.Input(..., name=...)`.")

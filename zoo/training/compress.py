@@ -11,6 +11,7 @@ from zoo.compression.base import AbstractAttachment, AbstractTransform, named_we
 from zoo.compression.recipe import Recipe
 from zoo.config import Training
 from zoo.errors import CompressionError, InvalidValueError
+from zoo.models.functional import functional
 from zoo.training import inputs
 from zoo.training.evaluation import evaluate
 from zoo.training.graph_errors import told_as_data_errors
@@ -64,7 +65,7 @@ def compress(
         raise InvalidValueError("transforms", "one or more transforms, as in [Prune(0.9)]", transforms)
     if epochs < 1:
         raise InvalidValueError("epochs", "at least 1", epochs)
-    _check_functional(model)
+    functional(model, "Compression", CompressionError)
     _check_transforms(model, transforms)
     batches = _counted(_batches(train_data, batch_size))
     strategy = strategy_of(model)
@@ -187,16 +188,6 @@ def _check_transforms(model: keras.Model, transforms: Sequence[AbstractTransform
 
 def _names(transforms: Sequence[AbstractTransform]) -> str:
     return ", ".join(type(transform).__name__ for transform in transforms)
-
-
-def _check_functional(model: keras.Model) -> None:
-    import keras
-
-    if not isinstance(model, keras.Model | keras.Sequential) or not getattr(model, "inputs", None):
-        raise CompressionError(
-            f"Compression needs a built functional or sequential `keras.Model`. Received: {type(model).__name__}. "
-            "Give a subclassed model a functional shell: `keras.Model(inputs, model(inputs))`."
-        )
 
 
 def _clone(model: keras.Model) -> keras.Model:
