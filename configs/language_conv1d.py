@@ -3,7 +3,7 @@
 zoo data fetch tuxpaint_languages && zoo train language_conv1d --run-dir runs/language_conv1d
     zoo evaluate runs/language_conv1d
 
-Test accuracy 99.88% (seed 0; 839 clips, of which one is wrong), under 420 s beside other work; 2 cores, 2026-11-23.
+Test accuracy 99.72% (seeds 0, 1, 2: 99.88, 99.40, 99.88; 839 clips), 243 s; 2 cores, 2026-11-23.
 """
 
 from zoo.config import Experiment, Splits, Training
