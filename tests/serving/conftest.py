@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 import numpy as np
@@ -109,6 +110,22 @@ def address(server) -> str:
 def channel(address: str) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(address) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def stub(channel: grpc.Channel) -> Any:
+    """Of PredictionService, as tensorflow-serving-api has it."""
+    from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+    return prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def models(channel: grpc.Channel) -> Any:
+    """The stub of ModelService, as tensorflow-serving-api has it."""
+    from tensorflow_serving.apis import model_service_pb2_grpc
+
+    return model_service_pb2_grpc.ModelServiceStub(channel)
 
 
 @pytest.fixture

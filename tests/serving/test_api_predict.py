@@ -1,5 +1,5 @@
 # pyright: reportAttributeAccessIssue=false
-"""The whole API through the unmodified stubs of tensorflow-serving-api, against a server on a loopback port."""
+"""Predict through the unmodified stub of tensorflow-serving-api, against a server on a loopback port."""
 
 from typing import Any
 
@@ -7,20 +7,8 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tensorflow.core.framework import tensor_pb2
-from tensorflow_serving.apis import (
-    classification_pb2,
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    inference_pb2,
-    model_management_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-    regression_pb2,
-)
+from tensorflow_serving.apis import predict_pb2
 
 Code = grpc.StatusCode
 IMAGE = np.zeros((1, 28, 28, 1), np.uint8)
@@ -46,16 +34,6 @@ def tensor(dtype: tf.DType, shape: tuple[int, ...], content: bytes = b"", **fiel
     for size in shape:
         proto.tensor_shape.dim.add(size=size)
     return proto
-
-
-@pytest.fixture(scope="module")
-def stub(channel):
-    return prediction_service_pb2_grpc.PredictionServiceStub(channel)
-
-
-@pytest.fixture(scope="module")
-def models(channel):
-    return model_service_pb2_grpc.ModelServiceStub(channel)
 
 
 @pytest.mark.parametrize(
@@ -265,108 +243,3 @@ def test_inputs_of_inconsistent_shape_are_an_invalid_argument(stub):
     with pytest.raises(grpc.RpcError) as raised:
         stub.Predict(message, timeout=10)
     assert raised.value.code() is Code.INVALID_ARGUMENT
-
-
-@pytest.mark.parametrize(
-    ("method", "message"),
-    [
-        ("Classify", classification_pb2.ClassificationRequest()),
-        ("Regress", regression_pb2.RegressionRequest()),
-        ("MultiInference", inference_pb2.MultiInferenceRequest()),
-    ],
-    ids=["Classify", "Regress", "MultiInference"],
-)
-def test_calls_that_are_not_offered(stub, method, message):
-    with pytest.raises(grpc.RpcError, match=f"{method} is not offered") as raised:
-        getattr(stub, method)(message, timeout=10)
-    assert raised.value.code() is Code.UNIMPLEMENTED
-
-
-def test_reload_is_not_offered(models):
-    with pytest.raises(grpc.RpcError, match=r"models.config") as raised:
-        models.HandleReloadConfigRequest(model_management_pb2.ReloadConfigRequest(), timeout=10)
-    assert raised.value.code() is Code.UNIMPLEMENTED
-
-
-def metadata_request(name: str, *fields: str) -> Any:
-    message = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=fields)
-    message.model_spec.name = name
-    return message
-
-
-def test_metadata_holds_the_signature_defs(stub):
-    response = stub.GetModelMetadata(metadata_request("conv", "signature_def"), timeout=10)
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    assert response.metadata["signature_def"].Unpack(signatures)
-    image = signatures.signature_def["serving_default"].inputs["image"]
-    assert image.dtype == tf.uint8.as_datatype_enum
-    assert [dim.size for dim in image.tensor_shape.dim] == [-1, 28, 28, 1]
-    assert response.model_spec.version.value == 2
-
-
-@pytest.mark.parametrize(
-    ("message", "code", "text"),
-    [
-        (get_model_metadata_pb2.GetModelMetadataRequest(), Code.INVALID_ARGUMENT, "Missing ModelSpec"),
-        (
-            metadata_request("conv"),
-            Code.INVALID_ARGUMENT,
-            "GetModelMetadataRequest must specify at least one metadata_field",
-        ),
-        (metadata_request("conv", "weights"), Code.INVALID_ARGUMENT, "Metadata field weights is not supported"),
-        (
-            metadata_request("nosuch", "signature_def"),
-            Code.NOT_FOUND,
-            "Servable not found for request: Latest(nosuch)",
-        ),
-    ],
-    ids=["no spec", "no field", "unknown field", "unknown model"],
-)
-def test_metadata_error(stub, message, code, text):
-    with pytest.raises(grpc.RpcError) as raised:
-        stub.GetModelMetadata(message, timeout=10)
-    assert (raised.value.code(), raised.value.details()) == (code, text)
-
-
-def status_request(name: str, version: int | None = None) -> Any:
-    message = get_model_status_pb2.GetModelStatusRequest()
-    message.model_spec.name = name
-    if version is not None:
-        message.model_spec.version.value = version
-    return message
-
-
-@pytest.mark.parametrize(("version", "shown"), [(None, [2, 1]), (1, [1])], ids=["all", "one"])
-def test_status(models, version, shown):
-    statuses = models.GetModelStatus(status_request("conv", version), timeout=10).model_version_status
-    assert [status.version for status in statuses] == shown
-    assert {status.state for status in statuses} == {get_model_status_pb2.ModelVersionStatus.AVAILABLE}
-
-
-@pytest.mark.parametrize(
-    ("message", "text"),
-    [
-        (status_request("nosuch"), "Could not find any versions of model nosuch"),
-        (status_request("conv", 9), "Could not find version 9 of model conv"),
-    ],
-    ids=["model", "version"],
-)
-def test_status_error(models, message, text):
-    with pytest.raises(grpc.RpcError) as raised:
-        models.GetModelStatus(message, timeout=10)
-    assert (raised.value.code(), raised.value.details()) == (Code.NOT_FOUND, text)
-
-
-@pytest.mark.parametrize(
-    "service", ["", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService", "conv"]
-)
-def test_health(channel, service):
-    check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
-    assert check.status == health_pb2.HealthCheckResponse.SERVING
-
-
-def test_reflection_lists_the_services(channel):
-    services = ProtoReflectionDescriptorDatabase(channel).get_services()
-    assert {"tensorflow.serving.PredictionService", "tensorflow.serving.ModelService", "grpc.health.v1.Health"} <= set(
-        services
-    )
