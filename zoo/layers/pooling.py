@@ -17,8 +17,7 @@ def max_pooling_kernel(layer: keras.layers.Layer) -> Kernel | None:
 
     The answer is Keras's. On a processor, TensorFlow's own gradient looks for the maximum of each window again, one
     number after the other: 12 of the 53 ms of a step of `mnist_cnn`; this one compares whole tensors, in a third of
-    that. Where several numbers of a window are its maximum they share the gradient; TensorFlow
-    gives it to the first.
+    that. Where several numbers of a window are its maximum they share the gradient; TensorFlow gives it to the first.
     """
     if (
         type(layer) is keras.layers.MaxPooling2D
