@@ -12,6 +12,7 @@ from zoo.compression.recipe import clustered, pruned_clustered
 from zoo.config import Training, apply_overrides
 from zoo.data.synthetic import Synthetic
 from zoo.errors import DataError, RunDirectoryError, TrainingError, UsageError
+from zoo.layers import recurrent
 from zoo.models.conv2d import Conv2DNet
 from zoo.training.compress import compress_run
 from zoo.training.evaluation import evaluate
@@ -239,6 +240,21 @@ def test_features_are_fitted_and_kept_in_the_config(tmp_path):
     (feature,) = json.loads((run.path / "config.json").read_text())["features"]
     assert len(feature["mean"]) == len(feature["std"]) == 5
     assert run.experiment().data == Synthetic(**vars(descriptors.SEQUENCES))
+
+
+def test_training_and_evaluation_go_the_quick_way(tmp_path, monkeypatch):
+    traced, way = set(), recurrent._inner_loop
+
+    def spy(layer, *, training, **given):
+        traced.add(bool(training))
+        return way(layer, training=training, **given)
+
+    monkeypatch.setattr(recurrent, "_inner_loop", spy)
+    run = train(descriptors.MODELS["rnn"]["lstm"].experiment(epochs=1, batch_size=8), tmp_path / "lstm")
+    assert traced == {True, False}
+    traced.clear()
+    evaluate(run, "test")
+    assert traced == {False}
 
 
 def test_benchmark_times_both_sides():
