@@ -12,7 +12,11 @@ import pytest
 
 from zoo.compression.base import AbstractTransform
 from zoo.compression.cluster import Cluster
+from zoo.compression.fold_batch_norm import FoldBatchNorm
 from zoo.compression.prune import Prune
+from zoo.compression.prune_channels import PruneChannels
+from zoo.compression.quantize import Quantize
+from zoo.compression.quantize_aware import QuantizeAware
 from zoo.config import Experiment, Splits, Training
 from zoo.data.base import AbstractSource
 from zoo.data.packaged import Packaged
@@ -28,6 +32,7 @@ from zoo.models.base import AbstractModel
 from zoo.models.conv1d import Conv1DNet
 from zoo.models.conv2d import Conv2DNet
 from zoo.models.conv_attention import ConvAttentionNet
+from zoo.models.mlp import DenseNet
 from zoo.models.resnet import ResNet
 from zoo.models.rnn import RecurrentNet
 from zoo.models.speech_ctc import SpeechCTC
@@ -115,6 +120,9 @@ MODELS: dict[str, dict[str, Descriptor]] = {
         "batch_norm": _image(
             Conv2DNet.preset("batch_norm", input_shape=(12, 12, 1), num_classes=3, filters=(4, 6), dropout=0.0)
         ),
+    },
+    "mlp": {
+        "dropout": _image(DenseNet(input_shape=(12, 12, 1), num_classes=3, units=(8, 6), dropout=0.1)),
     },
     "resnet": {
         "bottleneck": _image(
@@ -225,7 +233,14 @@ FEATURES: dict[str, AbstractFeature] = {
     "utterance_normalization": UtteranceNormalization(),
 }
 TASKS: dict[str, AbstractTask] = {"classification": Classification(), "transcription": Transcription()}
-COMPRESSIONS: dict[str, AbstractTransform] = {"cluster": Cluster(4), "prune": Prune(0.5)}
+COMPRESSIONS: dict[str, AbstractTransform] = {
+    "cluster": Cluster(4),
+    "fold_batch_norm": FoldBatchNorm(),
+    "prune": Prune(0.5),
+    "prune_channels": PruneChannels(0.5),
+    "quantize": Quantize("int8"),
+    "quantize_aware": QuantizeAware("int4"),
+}
 
 
 def every_model() -> list[tuple[str, Descriptor]]:

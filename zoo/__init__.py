@@ -11,18 +11,41 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.api import build, compress, export, load_model
     from zoo.compression.cluster import Cluster
+    from zoo.compression.distill import Distill
+    from zoo.compression.fold_batch_norm import FoldBatchNorm
     from zoo.compression.prune import Prune
+    from zoo.compression.prune_channels import PruneChannels
+    from zoo.compression.quantize_aware import QuantizeAware
 
 __version__ = "0.1.0"
-__all__ = ["Cluster", "Prune", "build", "compress", "export", "load_model"]
+__all__ = [
+    "Cluster",
+    "Distill",
+    "FoldBatchNorm",
+    "Prune",
+    "PruneChannels",
+    "Quantize",
+    "QuantizeAware",
+    "build",
+    "compress",
+    "export",
+    "load_model",
+    "quantize",
+]
 
 _HOMES = {
     "Cluster": "zoo.compression.cluster",
     "Prune": "zoo.compression.prune",
+    "Distill": "zoo.compression.distill",
+    "FoldBatchNorm": "zoo.compression.fold_batch_norm",
+    "PruneChannels": "zoo.compression.prune_channels",
+    "Quantize": "zoo.compression.quantize",
+    "QuantizeAware": "zoo.compression.quantize_aware",
     "build": "zoo.api",
     "compress": "zoo.api",
     "export": "zoo.api",
     "load_model": "zoo.api",
+    "quantize": "zoo.compression.quantize",
 }
 
 

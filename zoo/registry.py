@@ -47,6 +47,7 @@ MODELS = {
         "zoo.models.conv_attention:ConvAttentionNet", "convolutional attention over images, to classes"
     ),
     "conv2d": Entry("zoo.models.conv2d:Conv2DNet", "2-D convolutions over small images, to classes"),
+    "mlp": Entry("zoo.models.mlp:DenseNet", "dense layers over small images, to classes"),
     "resnet": Entry("zoo.models.resnet:ResNet", "residual networks of 8 to 152 layers over images, to classes"),
     "rnn": Entry("zoo.models.rnn:RecurrentNet", "stacked simple, LSTM or GRU layers over frames, to classes"),
     "speech_ctc": Entry("zoo.models.speech_ctc:SpeechCTC", "frames to characters, by CTC"),
@@ -89,7 +90,17 @@ TASKS = {
 
 COMPRESSIONS = {
     "cluster": Entry("zoo.compression.cluster:Cluster", "k shared values in each weight tensor, trained"),
+    "fold_batch_norm": Entry(
+        "zoo.compression.fold_batch_norm:FoldBatchNorm", "batch normalisation made a part of the layer before it"
+    ),
     "prune": Entry("zoo.compression.prune:Prune", "the smallest weights set to zero on a schedule"),
+    "prune_channels": Entry(
+        "zoo.compression.prune_channels:PruneChannels", "channels and heads that matter least taken out of the model"
+    ),
+    "quantize": Entry("zoo.compression.quantize:Quantize", "weights rounded to 8 or fewer bits per channel, untrained"),
+    "quantize_aware": Entry(
+        "zoo.compression.quantize_aware:QuantizeAware", "weights of 8, 4 or 2 bits per channel, scales trained"
+    ),
 }
 
 RECIPES = {
@@ -99,6 +110,7 @@ RECIPES = {
 }
 
 LAYERS = {
+    "ActivationQuantizer": Entry("zoo.layers.quantization:ActivationQuantizer", ""),
     "BlankPadding": Entry("zoo.layers.ctc:BlankPadding", ""),
     "LearnedPositions": Entry("zoo.layers.positions:LearnedPositions", ""),
     "MaskPadding": Entry("zoo.layers.masking:MaskPadding", ""),

@@ -61,7 +61,7 @@ def test_polynomial_schedule_rises_while_training(seeded):
     model = two_layers()
     seen = []
     transform = Prune(0.75, begin=0.0, end=1.0)
-    attachment: Any = transform.attach(select(model, transform), {}, 20)
+    attachment: Any = transform.attach(select(model, transform), {}, 20, model=model)
     trained = Reparametrized(model, [attachment], [attachment])
     trained.compile("adam", LOSS, jit_compile=False)  # pyright: ignore[reportArgumentType]
     x, y = data(16)
@@ -77,7 +77,7 @@ def test_polynomial_schedule_rises_while_training(seeded):
 def test_masked_weights_keep_their_value_and_get_no_gradient(seeded):
     model = two_layers()
     transform = Prune(0.5, schedule="constant", end=0.0)
-    attachment: Any = transform.attach(select(model, transform), {}, 5)
+    attachment: Any = transform.attach(select(model, transform), {}, 5, model=model)
     trained = Reparametrized(model, [attachment], [attachment])
     trained.compile(keras.optimizers.SGD(0.1), LOSS, jit_compile=False)  # pyright: ignore[reportArgumentType]
     before = model.get_layer("first").kernel.numpy()
@@ -198,7 +198,7 @@ def test_data_of_unknown_length_is_counted(seeded):
 def test_broken_promise_is_an_error(seeded):
     model = two_layers()
     transform = Prune(0.5)
-    attachment = transform.attach(select(model, transform), {}, 5)  # no step was taken: every mask is ones
+    attachment = transform.attach(select(model, transform), {}, 5, model=model)  # no step was taken: every mask is ones
     with pytest.raises(CompressionError, match=r"first/kernel: 0.0000 zeros, 0.5 promised"):
         write_back([attachment])
 
@@ -245,7 +245,7 @@ def test_losses_that_layers_add_count(seeded):
     inputs, targets = data()
     model.compile("sgd", LOSS)
     expected: Any = model.evaluate(inputs, targets, verbose=0)  # pyright: ignore[reportArgumentType]
-    attachment = Prune(0.0).attach({"first/kernel": model.get_layer("first").kernel}, {}, 1)
+    attachment = Prune(0.0).attach({"first/kernel": model.get_layer("first").kernel}, {}, 1, model=model)
     trained = Reparametrized(model, [attachment], [attachment])
     trained.compile(keras.optimizers.SGD(0.0), LOSS)
     history = trained.fit(inputs, targets, batch_size=64, verbose=0)  # pyright: ignore[reportArgumentType]

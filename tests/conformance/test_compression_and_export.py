@@ -8,13 +8,20 @@ import pytest
 import tensorflow as tf
 
 from zoo.compression.cluster import Cluster
+from zoo.compression.fold_batch_norm import FoldBatchNorm
 from zoo.compression.prune import Prune
+from zoo.compression.prune_channels import PruneChannels
+from zoo.compression.quantize import quantize
+from zoo.compression.quantize_aware import QuantizeAware
 from zoo.config import Training
 from zoo.data.pipeline import take_arrays
+from zoo.errors import CompressionError
 from zoo.exporting.export import _publish
-from zoo.exporting.saved_model import Servable
+from zoo.exporting.packing.encoding import coded
+from zoo.exporting.servable import Servable
 from zoo.exporting.signature import specs_of_data
 from zoo.features.base import inputs_needed
+from zoo.layers.quantization import ActivationQuantizer
 from zoo.training import inputs
 from zoo.training.compress import compress
 from zoo.training.strategy import open_strategy
@@ -26,20 +33,71 @@ def kernels(model):
     return {v.path: v.numpy() for v in model.trainable_variables if len(v.shape) > 1 and v.name != "bias"}
 
 
-@pytest.mark.parametrize("descriptor", EVERY)
-def test_pruned_then_clustered_keeps_both_promises(descriptor, seeded):
+# Their every width goes into a layer normalisation: no channel can be taken out.
+NO_CHANNELS = {"speech_ctc-gru", "speech_ctc-lstm"}
+
+
+def trained_through(descriptor, transforms, **settings):
     experiment = descriptor.experiment()
     experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
     model = descriptor.model.build()
     before = {path: value.copy() for path, value in kernels(model).items()}
-    batches = inputs.model_batches(experiment, "train", list(model.input), training=True)
-    small = compress(model, batches, [Prune(0.5), Cluster(4)], loss=experiment.task.losses(), epochs=1)
+    batches = inputs.model_batches(experiment, "train", list(model.input), training=True).take(2)
+    small = compress(model, batches, transforms, loss=experiment.task.losses(), epochs=1, **settings)
+    for path, value in kernels(model).items():
+        np.testing.assert_array_equal(value, before[path], err_msg="the model given must stay as it is")
+    return model, small
+
+
+def stages(name):
+    """Returns all transforms, as few trainings as they need."""
+    return [
+        *([] if name in NO_CHANNELS else [PruneChannels(0.3)]),
+        Prune(0.5),
+        FoldBatchNorm(),
+        Cluster(4),
+        QuantizeAware("int8", activations="int8"),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("descriptor", [pytest.param(one, id=name) for name, one in descriptors.every_model()])
+def test_every_transform_in_one_go_keeps_every_promise(descriptor, request, seeded):
+    name = request.node.callspec.id
+    model, small = trained_through(descriptor, stages(name))
+    assert name in NO_CHANNELS or small.count_params() < model.count_params()
     assert kernels(small)
     for path, value in kernels(small).items():
         assert (value == 0).sum() >= value.size - round(value.size * 0.5), path
         assert len(np.unique(value)) <= 4, path
-    for path, value in kernels(model).items():
-        np.testing.assert_array_equal(value, before[path], err_msg="the model given must stay as it is")
+    layers = small._flatten_layers()
+    assert any(isinstance(layer, ActivationQuantizer) for layer in layers)
+    assert small.output_shape == model.output_shape
+
+
+@pytest.mark.parametrize("descriptor", EVERY)
+def test_pruned_then_clustered_keeps_both_promises(descriptor, seeded):
+    _, small = trained_through(descriptor, [Prune(0.5), Cluster(4)])
+    assert kernels(small)
+    for path, value in kernels(small).items():
+        assert (value == 0).sum() >= value.size - round(value.size * 0.5), path
+        assert len(np.unique(value)) <= 4, path
+
+
+@pytest.mark.parametrize("name", sorted(NO_CHANNELS))
+def test_families_without_channels_to_remove_say_so(name):
+    descriptor = dict(descriptors.every_model())[name]
+    with pytest.raises(CompressionError, match="has no channels to remove"):
+        trained_through(descriptor, [PruneChannels(0.3)])
+
+
+@pytest.mark.parametrize("descriptor", EVERY)
+def test_every_family_is_quantised_after_training(descriptor):
+    model = descriptor.model.build()
+    small = quantize(model, "int4")
+    for path, value in kernels(small).items():
+        assert coded(value).kind in ("scaled", "codebook"), path
+    assert [w.shape for w in small.weights] == [w.shape for w in model.weights]
 
 
 @pytest.mark.parametrize("form", ["plain", "packed"])

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import zoo
 from zoo.errors import DataError, ExportError, InvalidValueError, VersionExistsError
-from zoo.exporting import publish, weights
+from zoo.exporting import publish
 from zoo.exporting.verify import verify
 
 
@@ -159,43 +159,6 @@ def test_weights_are_written_once(tmp_path):
     assert keras_bytes > model.count_params() * 4 * 1.9
 
 
-def test_packed_weights_come_back_bit_for_bit():
-    random = np.random.default_rng(0)
-    arrays = [
-        random.normal(size=(7, 9)).astype("float32"),  # more values than an index can name
-        random.choice(np.array([-0.0, 0.0, 1e-42, np.inf, 3.5], "float32"), size=(40, 30)),  # indexed
-        np.array([], "float32"),
-        np.array(2.5, "float32"),
-        np.arange(6, dtype="int32").reshape(2, 3),
-    ]
-    packed = weights.PackedWeights(arrays)
-    assert [part.indexed for part in packed._parts][:2] == [False, True]
-    for array, read in zip(arrays, packed.read(), strict=True):
-        assert read.numpy().tobytes() == array.tobytes()
-        assert read.shape == array.shape
-
-
-def test_two_packed_versions_in_one_process_do_not_share_weights(tmp_path):
-    first, second = classifier(), classifier()
-    paths = [zoo.export(model, tmp_path, name="m", form="packed").path for model in (first, second)]
-    x = np.random.default_rng(0).uniform(size=(3, 6, 6, 1)).astype("float32")
-    loaded = [tf.saved_model.load(str(path)) for path in paths]
-    for model, one in zip((first, second), loaded, strict=True):
-        served = one.signatures["serving_default"](image=tf.constant(x))["probabilities"]
-        np.testing.assert_allclose(served, tf.nn.softmax(model({"image": x})["logits"]), atol=1e-6)
-
-
-def test_packed_is_small_where_values_are_few(tmp_path):
-    x = keras.Input((300,), name="x")
-    model = keras.Model(x, keras.layers.Dense(300, name="y")(x))
-    kernel = model.get_layer("y").kernel
-    values = np.random.default_rng(0).choice(np.array([-1, 0, 0, 0, 0, 0, 0, 1], "float32"), size=(300, 300))
-    kernel.assign(values)
-    plain = zoo.export(model, tmp_path, name="m").manifest["bytes"]
-    packed = zoo.export(model, tmp_path, name="m", form="packed").manifest["bytes"]
-    assert packed < plain / 6
-
-
 def test_manifest_covers_every_file_and_says_what_is_inside(tmp_path):
     published = zoo.export(classifier(), tmp_path, name="m")
     document = json.loads((published.path / "assets.extra" / "manifest.json").read_text())
@@ -231,7 +194,7 @@ def test_warm_up_requests_are_what_the_signature_takes(tmp_path):
 
 
 def test_savedmodel_that_answers_otherwise_is_not_published(tmp_path, monkeypatch):
-    from zoo.exporting.saved_model import Servable
+    from zoo.exporting.servable import Servable
 
     def verify_another(servable, path, examples):
         return verify(Servable(classifier(), servable.inputs, (), servable.task), path, examples)

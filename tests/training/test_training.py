@@ -14,7 +14,7 @@ from zoo.data.synthetic import Synthetic
 from zoo.errors import DataError, RunDirectoryError, TrainingError, UsageError
 from zoo.layers import recurrent
 from zoo.models.conv2d import Conv2DNet
-from zoo.training.compress import compress_run
+from zoo.training.compress_run import compress_run
 from zoo.training.evaluation import evaluate
 from zoo.training.history import HistoryLog, read_history
 from zoo.training.loop import train

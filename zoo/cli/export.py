@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.output import note, print_json, print_table, quiet_tensorflow
+from zoo.exporting.forms import FORMS
 
 __all__ = ["export"]
 
@@ -16,7 +17,7 @@ __all__ = ["export"]
 @click.option("--to", "root", type=click.Path(path_type=Path), required=True, help="Where a server looks for models.")
 @click.option("--name", required=True, help="The model's name there.")
 @click.option("--version", type=int, help="A free number; by default the next one.")
-@click.option("--form", type=click.Choice(["plain", "packed"]), default="plain", show_default=True)
+@click.option("--form", type=click.Choice(list(FORMS)), default="plain", show_default=True)
 @click.option("--serving-root", help="Where the server will see ROOT, for models.config: /models in the stock image.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def export(
@@ -43,7 +44,7 @@ def export(
         root,
         name=name,
         version=version,
-        form=form,  # type: ignore[arg-type]
+        form=form,
         serving_root=serving_root,
     )
     manifest = {key: value for key, value in published.manifest.items() if key not in ("files", "ops")}

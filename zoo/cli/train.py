@@ -92,7 +92,7 @@ def compress(run_dir: Path, recipe: str, overrides: tuple[str, ...], out: Path, 
     RunDirectory.open(run_dir)
     settings = apply_overrides(registry.lookup(registry.RECIPES, "recipe", recipe)(), overrides)
     with quiet_tensorflow():
-        from zoo.training.compress import compress_run
+        from zoo.training.compress_run import compress_run
 
     run = compress_run(run_dir, settings, out, recipe_name=recipe)
     _print_run(run.path, run.metrics(), as_json)

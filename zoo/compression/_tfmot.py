@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["constant_sparsity", "initial_centroids", "polynomial_decay", "pruning"]
+__all__ = ["constant_sparsity", "initial_centroids", "mask_of", "polynomial_decay"]
 
 _FLAG = "TF_USE_LEGACY_KERAS"
 
@@ -47,12 +47,19 @@ def constant_sparsity(sparsity: float, begin: int, end: int, frequency: int) -> 
     return _import().sparsity.keras.ConstantSparsity(sparsity, begin, end, frequency)
 
 
-def pruning(step: Callable[[], Any], triples: Sequence[tuple[Any, Any, Any]], schedule: Any) -> Any:
-    """Returns TFMOT's pruning core over `(weight, mask, threshold)` tf.Variables; `step` gives the step, int64 []."""
+def mask_of(sparsity: Any, block: tuple[int, int], m_by_n: tuple[int, int] | None) -> Callable[[Any], Any]:
+    """Returns TFMOT's function from a weight tensor to its mask of ones and zeros, of the same shape and dtype.
+
+    Args:
+        sparsity: share of zeros, float [], a tensor or a number.
+        block: rows and columns of a two-dimensional weight that become zero together, by their mean magnitude.
+        m_by_n: m zeros in each n weights that one output reads in a row, whatever `sparsity` says; two or four axes.
+    """
     _import()
     from tensorflow_model_optimization.python.core.sparsity.keras.pruning_impl import Pruning
 
-    return Pruning(step, triples, schedule, (1, 1), "AVG")
+    core = Pruning(lambda: 0, [], lambda step: (True, sparsity), block, "AVG", m_by_n)
+    return lambda weight: core._maybe_update_block_mask(weight)[1]
 
 
 def initial_centroids(

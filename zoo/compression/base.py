@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["AbstractAttachment", "AbstractTransform", "named_weights", "select"]
+__all__ = ["AbstractAttachment", "AbstractTransform", "is_clustered", "named_weights", "pruned_before", "select"]
+
+_PRUNED_SHARE = 0.1
+_FEW_VALUES = 256
+_LEAST_SHARED = 2  # weights per value
 
 
 class AbstractAttachment(abc.ABC):
@@ -44,6 +48,10 @@ class AbstractAttachment(abc.ABC):
     def apply(self, path: str, value: tf.Tensor) -> tf.Tensor:
         """Returns the transformed weight, of the same shape; `value` is what the transforms before it made."""
 
+    def penalty(self, values: Mapping[str, tf.Tensor]) -> tf.Tensor | None:
+        """Returns what is added to the loss, float32 [], for the transformed weights by path; None for nothing."""
+        return None
+
     @abc.abstractmethod
     def verify(self, path: str, value: np.ndarray) -> str | None:
         """Returns what is wrong with the final `value` of a weight, or None where it is as promised."""
@@ -59,16 +67,23 @@ class AbstractTransform(abc.ABC):
 
     Attributes:
         ORDER: transforms of one call must rise in it: each keeps what those before it promised.
+        TRAINS: whether it is trained; else it only changes the model, in `prepare`.
     """
 
     ORDER: ClassVar[int]
+    TRAINS: ClassVar[bool] = True
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def attach(
-        self, weights: Mapping[str, keras.Variable], values: Mapping[str, np.ndarray], num_steps: int
+        self,
+        weights: Mapping[str, keras.Variable],
+        values: Mapping[str, np.ndarray],
+        num_steps: int,
+        *,
+        model: keras.Model,
     ) -> AbstractAttachment:
         """Returns the transform at work; called inside the strategy scope of the model.
 
@@ -76,7 +91,24 @@ class AbstractTransform(abc.ABC):
             weights: the variables selected, by path.
             values: their values as the transforms before this one leave them.
             num_steps: training steps this transform will see.
+            model: whose weights these are.
+
+        Raises:
+            CompressionError: the model has nothing that this transform could work on.
         """
+
+    def prepare(self, model: keras.Model) -> keras.Model:
+        """Returns the model to train: `model` itself, unless a transform needs another graph."""
+        return model
+
+    def finish(self, model: keras.Model, attachment: AbstractAttachment) -> keras.Model:
+        """Returns the model that is left when the weights are written back: `model` itself, unless it gets smaller.
+
+        Args:
+            model: trained and written back; inside its strategy scope.
+            attachment: what `attach` returned.
+        """
+        return model
 
 
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
@@ -121,6 +153,23 @@ def select(model: keras.Model, transform: AbstractTransform) -> dict[str, keras.
     if not chosen:
         raise CompressionError(f"`only` and `skip` leave no weight to compress. Received: {_received(transform)}.")
     return chosen
+
+
+def pruned_before(values: np.ndarray) -> np.ndarray:
+    """Returns which weights of a tensor count as pruned, bool of its shape.
+
+    A few zeros are an accident and all zeros an initialiser; from a tenth on they are meant.
+    """
+    zeros = values == 0
+    return zeros & (_PRUNED_SHARE <= zeros.mean() < 1)
+
+
+def is_clustered(values: np.ndarray) -> bool:
+    """Tells whether a tensor has so few distinct values that they must be shared on purpose."""
+    import numpy as np
+
+    distinct = len(np.unique(values))
+    return distinct <= _FEW_VALUES and distinct * _LEAST_SHARED <= values.size
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from zoo.compression import _tfmot
-from zoo.compression.base import AbstractAttachment, AbstractTransform
+from zoo.compression.base import AbstractAttachment, AbstractTransform, pruned_before
 from zoo.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Cluster"]
 
 _INITIALIZERS = ("linear", "kmeans++", "density", "random")
-_PRUNED_SHARE = 0.1  # of zeros from which on they are no accident
 _LLOYD_STEPS = 20  # centroids of 10^5 weights and 16 clusters settle within about 15
 
 
@@ -40,7 +39,7 @@ class Cluster(AbstractTransform):
         InvalidValueError: a value out of range.
     """
 
-    ORDER: ClassVar = 2
+    ORDER: ClassVar = 3
 
     num_clusters: int
     _: dataclasses.KW_ONLY
@@ -53,7 +52,12 @@ class Cluster(AbstractTransform):
             raise InvalidValueError("initializer", f"one of {', '.join(_INITIALIZERS)}", self.initializer)
 
     def attach(
-        self, weights: Mapping[str, keras.Variable], values: Mapping[str, np.ndarray], num_steps: int
+        self,
+        weights: Mapping[str, keras.Variable],
+        values: Mapping[str, np.ndarray],
+        num_steps: int,
+        *,
+        model: keras.Model,
     ) -> AbstractAttachment:
         """Returns the centroids at work, placed on `values`."""
         return _Centroids(self, weights, values)
@@ -74,11 +78,9 @@ class _Centroids(AbstractAttachment):
         }
         self._keep_zero = {path: bool((values[path] == 0).any()) for path in weights}
         self._pruned = {
-            path: keras.Variable(
-                values[path] == 0, dtype="bool", trainable=False, name=f"{path.replace('/', '_')}_pruned"
-            )
+            path: keras.Variable(zeros, dtype="bool", trainable=False, name=f"{path.replace('/', '_')}_pruned")
             for path in weights
-            if _PRUNED_SHARE <= (values[path] == 0).mean() < 1
+            if (zeros := pruned_before(values[path])).any()
         }
 
     def variables(self) -> list[keras.Variable]:

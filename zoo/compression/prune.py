@@ -1,32 +1,29 @@
 """Magnitude pruning: the smallest weights become zero, more of them as training goes on.
 
-Papers: arXiv 1506.02626 (magnitude pruning), arXiv 1710.01878 (the cubic schedule). Masks and schedules are TFMOT's.
+Papers: arXiv 1506.02626 (magnitude pruning), 1710.01878 (the cubic schedule), 1608.04493 (masked weights go on learning
+and may return), 2010.07611 (one threshold for all layers, by LAMP). Masks and schedules are TFMOT's.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from zoo.compression import _tfmot
 from zoo.compression.base import AbstractAttachment, AbstractTransform
+from zoo.compression.schedule import check_schedule, mask_steps
 from zoo.errors import InvalidValueError
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
-    import tensorflow as tf
 
 __all__ = ["Prune"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Prune(AbstractTransform):
-    """Sets a share of each weight tensor to zero.
-
-    A weight that is masked has no gradient and keeps its last value behind the mask, so it can return when a later
-    mask finds it larger than others.
+    """Sets a share of the weights to zero.
 
     Args:
         sparsity: share of zeros at the end, in [0, 1).
@@ -35,9 +32,18 @@ class Prune(AbstractTransform):
         begin: share of the training steps before the first mask.
         end: share of the training steps after which masks stay as they are.
         num_updates: masks computed between `begin` and `end`.
+        scope: `layer` gives each tensor the same share; `global` has one threshold for all, on each weight's square by
+            the sum of those in its tensor that are no smaller.
+        regrow: a masked weight goes on learning as if it were not, and returns when it has become large. Without, it
+            has no gradient and keeps its last value behind the mask.
+        block: rows and columns of a weight, seen as a matrix with the outputs as columns, that are zero together.
+        m_by_n: m zeros in each n weights in a row that one output reads, as in `(2, 4)`; the share is then m / n, and
+            `sparsity` must say so.
+        l2: times the sum of the squared weights is added to the loss, so that what nothing needs, such as the weights
+            of a pixel that is always black, becomes small and goes first.
 
     Raises:
-        InvalidValueError: a value out of range.
+        InvalidValueError: a value out of range, or two that exclude each other.
     """
 
     ORDER: ClassVar = 1
@@ -49,6 +55,11 @@ class Prune(AbstractTransform):
     begin: float = 0.0
     end: float = 0.6
     num_updates: int = 30
+    scope: Literal["layer", "global"] = "layer"
+    regrow: bool = False
+    block: tuple[int, int] = (1, 1)
+    m_by_n: tuple[int, int] | None = None
+    l2: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.sparsity < 1:
@@ -56,65 +67,41 @@ class Prune(AbstractTransform):
         if not 0 <= self.initial_sparsity <= self.sparsity:
             limit = f"between 0 and sparsity={self.sparsity}"
             raise InvalidValueError("initial_sparsity", limit, self.initial_sparsity)
-        if not 0 <= self.begin < 1:
-            raise InvalidValueError("begin", "at least 0 and below 1", self.begin)
-        if not self.begin <= self.end <= 1:
-            raise InvalidValueError("end", f"between begin={self.begin} and 1", self.end)
-        if self.schedule not in ("polynomial", "constant"):
-            raise InvalidValueError("schedule", "polynomial or constant", self.schedule)
-        if self.num_updates < 1:
-            raise InvalidValueError("num_updates", "at least 1", self.num_updates)
+        check_schedule(self.schedule, self.begin, self.end, self.num_updates)
+        if self.scope not in ("layer", "global"):
+            raise InvalidValueError("scope", "layer or global", self.scope)
+        if min(self.block) < 1:
+            raise InvalidValueError("block", "two numbers of at least 1", self.block)
+        if self.l2 < 0:
+            raise InvalidValueError("l2", "0 or more", self.l2)
+        self._check_patterns()
+
+    def _check_patterns(self) -> None:
+        if (self.block != (1, 1) or self.m_by_n) and self.scope == "global":
+            raise InvalidValueError("scope", "layer where blocks or m:n are asked for", self.scope)
+        if self.m_by_n is None:
+            return
+        zeros, width = self.m_by_n
+        if not 0 < zeros < width:
+            raise InvalidValueError("m_by_n", "m zeros in n weights, 0 < m < n", self.m_by_n)
+        if self.block != (1, 1):
+            raise InvalidValueError("m_by_n", "left out where blocks are asked for", self.m_by_n)
+        if abs(self.sparsity - zeros / width) > 1e-6:
+            raise InvalidValueError("sparsity", f"{zeros}/{width} as m_by_n={self.m_by_n} has it", self.sparsity)
 
     def attach(
-        self, weights: Mapping[str, keras.Variable], values: Mapping[str, np.ndarray], num_steps: int
+        self,
+        weights: Mapping[str, keras.Variable],
+        values: Mapping[str, np.ndarray],
+        num_steps: int,
+        *,
+        model: keras.Model,
     ) -> AbstractAttachment:
         """Returns the masks at work, all ones until the schedule begins."""
-        return _Masks(self, weights, num_steps)
+        from zoo.compression.masks import Masks
+
+        return Masks(self, weights, values, num_steps)
 
     def steps(self, num_steps: int) -> tuple[int, int, int]:
         """Returns `(begin, end, frequency)` in steps; a mask is due at both ends."""
-        begin = min(int(self.begin * num_steps), num_steps - 1)
-        last = max(begin, min(int(self.end * num_steps), num_steps - 1))
-        frequency = max(1, (last - begin) // self.num_updates)
-        return begin, begin + (last - begin) // frequency * frequency, frequency
-
-
-class _Masks(AbstractAttachment):
-    def __init__(self, transform: Prune, weights: Mapping[str, keras.Variable], num_steps: int):
-        import tensorflow as tf
-
-        self.weights = weights
-        self._transform = transform
-        self._masks = {path: tf.Variable(tf.ones(weight.shape), trainable=False) for path, weight in weights.items()}
-        triples = [
-            (weight.value, self._masks[path], tf.Variable(tf.zeros([]), trainable=False))
-            for path, weight in weights.items()
-        ]
-        self._step: tf.Tensor | None = None
-        self._core = _tfmot.pruning(lambda: self._step, triples, self._schedule(num_steps))
-
-    def _schedule(self, num_steps: int) -> Any:
-        begin, end, frequency = self._transform.steps(num_steps)
-        if self._transform.schedule == "constant":
-            return _tfmot.constant_sparsity(self._transform.sparsity, begin, end, frequency)
-        if begin == end:  # a single mask: the cubic's first value would be the initial sparsity
-            return _tfmot.constant_sparsity(self._transform.sparsity, begin, end, 1)
-        return _tfmot.polynomial_decay(
-            self._transform.initial_sparsity, self._transform.sparsity, begin, end, frequency
-        )
-
-    def variables(self) -> list[keras.Variable]:
-        return []
-
-    def advance(self, step: tf.Tensor) -> None:
-        self._step = step
-        self._core.conditional_mask_update()
-
-    def apply(self, path: str, value: tf.Tensor) -> tf.Tensor:
-        return value * self._masks[path]
-
-    def verify(self, path: str, value: np.ndarray) -> str | None:
-        zeros, kept = int((value == 0).sum()), max(1, round(value.size * (1 - self._transform.sparsity)))
-        if zeros >= value.size - kept:
-            return None
-        return f"{zeros / value.size:.4f} zeros, {self._transform.sparsity} promised"
+        return mask_steps(self.begin, self.end, self.num_updates, num_steps)

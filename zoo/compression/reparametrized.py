@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.compression.base import AbstractAttachment
+from zoo.compression.distill import Teaching
 from zoo.errors import CompressionError
 from zoo.layers.replicas import BuiltOnReplicas
 
@@ -26,6 +27,7 @@ class Reparametrized(BuiltOnReplicas, keras.Model):
         inner: any functional model; its own variables are what is trained.
         attachments: applied to each weight in this order.
         moving: those of `attachments` whose schedule runs and whose variables train; the others stay as they are.
+        teaching: a teacher whose outputs count in the loss.
     """
 
     def __init__(
@@ -33,26 +35,38 @@ class Reparametrized(BuiltOnReplicas, keras.Model):
         inner: keras.Model,
         attachments: Sequence[AbstractAttachment],
         moving: Sequence[AbstractAttachment],
+        teaching: Teaching | None = None,
     ):
         super().__init__(name=f"{inner.name}_reparametrized")
         self.inner = inner
         self._attachments = tuple(attachments)
         self._moving = tuple(moving)
+        self._teaching = teaching
         self.extra_variables = [variable for attachment in moving for variable in attachment.variables()]
         self.built = True
 
     def call(self, inputs, training=False):
         """Returns what `inner` answers with its weights transformed."""
-        mapping = [(variable, value) for _, variable, value in _transformed(self._attachments)]
+        weights = list(_transformed(self._attachments))
+        mapping = [(variable, value) for _, variable, value in weights]
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
             outputs = self.inner(inputs, training=training)
         for loss in scope.losses or ():
             self.add_loss(loss)
+        if training:
+            values = {path: value for path, _, value in weights}
+            for penalty in filter(lambda one: one is not None, (one.penalty(values) for one in self._attachments)):
+                self.add_loss(penalty)
         for variable in self.inner.non_trainable_variables:
             written = scope.get_current_value(variable)
             if written is not None:
                 variable.assign(written)
         return outputs
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the loss of the labels, in training with the teacher's share."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        return self._teaching.loss(x, y_pred, loss) if self._teaching and training else loss
 
     def train_step(self, data):
         """Moves the schedules on, then takes Keras's own step."""
@@ -84,7 +98,7 @@ def write_back(attachments: Sequence[AbstractAttachment]) -> None:
         CompressionError: a weight is not as promised, or not a finite number; it names each with what was found.
     """
     for _, variable, value in list(_transformed(attachments)):
-        variable.assign(value)
+        variable.assign(tf.where(tf.equal(value, 0), tf.zeros_like(value), value))  # -0.0 would be one more value
     faults = []
     for attachment in attachments:
         for path, variable in attachment.weights.items():

@@ -49,7 +49,8 @@ def measure_signatures(model: keras.Model, *, calls: int = 200) -> list[Latency]
     """
     import tensorflow as tf
 
-    from zoo.exporting.saved_model import Servable, write_saved_model
+    from zoo.exporting.plain import write_plain
+    from zoo.exporting.servable import Servable
     from zoo.exporting.signature import specs_of_model
     from zoo.exporting.verify import random_examples
 
@@ -57,7 +58,7 @@ def measure_signatures(model: keras.Model, *, calls: int = 200) -> list[Latency]
         raise InvalidValueError("calls", "at least 100, for a p99", calls)
     with tempfile.TemporaryDirectory() as folder:
         servable = Servable(model, specs_of_model(model), (), None, ())  # without a task: outputs as they are
-        write_saved_model(servable, Path(folder, "zoo"), "plain")
+        write_plain(servable, Path(folder, "zoo"))
         ours = tf.saved_model.load(f"{folder}/zoo")
         model.export(f"{folder}/keras", verbose=False)
         theirs = tf.saved_model.load(f"{folder}/keras")

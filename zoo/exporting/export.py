@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ExportError, InvalidValueError
 from zoo.features.base import AbstractFeature, inputs_needed
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from zoo.exporting.saved_model import Servable
+    from zoo.exporting.servable import Servable
 
 __all__ = ["Published", "export", "export_run"]
 
-Form = Literal["plain", "packed"]
-_FORMS = ("plain", "packed")
 _EXAMPLES = 8
 
 
@@ -39,7 +37,7 @@ def export(  # noqa: PLR0913  (what a version directory needs to be told; all by
     *,
     name: str,
     version: int | None = None,
-    form: Form = "plain",
+    form: str = "plain",
     task: AbstractTask | None = None,
     features: Sequence[AbstractFeature] = (),
     label_names: Sequence[str] = (),
@@ -72,7 +70,7 @@ def export(  # noqa: PLR0913  (what a version directory needs to be told; all by
         ExportError: neither functional nor sequential, the disk is full, or the SavedModel answers differently; nothing
             is published.
     """
-    from zoo.exporting.saved_model import Servable
+    from zoo.exporting.servable import Servable
     from zoo.exporting.signature import specs_of_model
     from zoo.models.functional import functional
 
@@ -92,7 +90,7 @@ def export_run(
     *,
     name: str,
     version: int | None = None,
-    form: Form = "plain",
+    form: str = "plain",
     serving_root: str | None = None,
 ) -> Published:
     """Publishes the model of a run; its signature takes the raw examples of its data set.
@@ -100,7 +98,7 @@ def export_run(
     Raises:
         RunDirectoryError: no finished run. Otherwise as `export`.
     """
-    from zoo.exporting.saved_model import Servable
+    from zoo.exporting.servable import Servable
     from zoo.exporting.signature import specs_of_data
     from zoo.training.run_directory import RunDirectory
 
@@ -123,27 +121,27 @@ def _publish(
     root: Path,
     name: str,
     version: int | None,
-    form: Form,
+    form: str,
     examples: Mapping[str, np.ndarray] | None,
     serving_root: str | None,
     about: Mapping[str, Any],
 ) -> Published:
+    from zoo.exporting.forms import writer
     from zoo.exporting.manifest import write_manifest
     from zoo.exporting.models_config import adding_model, with_model
     from zoo.exporting.publish import check_name, publish
-    from zoo.exporting.saved_model import SIGNATURE, write_saved_model
+    from zoo.exporting.servable import SIGNATURE
     from zoo.exporting.verify import random_examples, verify
     from zoo.exporting.warmup import write_warmup
 
-    if form not in _FORMS:
-        raise InvalidValueError("form", f"one of {', '.join(_FORMS)}", form)
+    write_form = writer(form)
     check_name(name)
     with_model(root, name, serving_root)  # a file that cannot be extended is refused before the work
     tried = _checked_examples(servable, examples) if examples is not None else random_examples(servable.inputs)
     manifest: dict[str, Any] = {}
 
     def write(directory: Path, number: int) -> None:
-        write_saved_model(servable, directory, form)
+        write_form(servable, directory)
         measured = verify(servable, directory, tried)
         write_warmup(directory, name, SIGNATURE, tried)
         described = {

@@ -42,7 +42,7 @@ def write_manifest(directory: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     }
     path = directory / FILE
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    path.write_text(json.dumps(document, separators=(",", ":")) + "\n")
     return document
 
 

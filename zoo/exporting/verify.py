@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.errors import ExportError
-from zoo.exporting.saved_model import SIGNATURE, Servable
+from zoo.exporting.servable import SIGNATURE, Servable
 from zoo.exporting.signature import InputSpec
 
 __all__ = ["random_examples", "verify"]

@@ -42,6 +42,8 @@ class Conv2DNet(AbstractModel):
     """
 
     PRESETS: ClassVar = {
+        # Caffe's LeNet-5, which the papers on compression take: 431,080 parameters.
+        "lenet5": {"filters": (20, 50), "kernel_size": 5, "dense_units": 500},
         "dense64": {"filters": (32, 64), "dense_units": 64},
         "dense128": {"filters": (32, 64), "dense_units": 128},
         "batch_norm": {

@@ -3,47 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zoo.compression.base import AbstractAttachment, AbstractTransform, named_weights, select
-from zoo.compression.recipe import Recipe
-from zoo.config import Training
+from zoo.compression.base import AbstractAttachment, AbstractTransform, select
+from zoo.compression.cloning import copied
+from zoo.compression.distill import Distill
 from zoo.errors import CompressionError, InvalidValueError
 from zoo.models.functional import functional
-from zoo.training import inputs
-from zoo.training.evaluation import evaluate
-from zoo.training.graph_errors import told_as_data_errors
 from zoo.training.loop import fit
-from zoo.training.run_directory import RunDirectory
-from zoo.training.strategy import open_strategy, steps_per_execution, strategy_of
+from zoo.training.strategy import steps_per_execution, strategy_of
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
     import tensorflow as tf
 
+    EpochLog = Callable[[str, Mapping[str, float]], None]
     TrainData = tf.data.Dataset | tuple[Any, Any] | tuple[Any, Any, Any]
 
-__all__ = ["compress", "compress_run"]
+__all__ = ["check_transforms", "compress", "per_transform"]
 
 
-def compress(
+def compress(  # noqa: PLR0913  (what one training needs to be told; all by name)
     model: keras.Model,
     train_data: TrainData,
     transforms: Sequence[AbstractTransform],
     *,
     loss: Any,
-    epochs: int = 3,
-    learning_rate: float = 5e-4,
+    epochs: int | Sequence[int] = 3,
+    learning_rate: float | Sequence[float] = 5e-4,
     metrics: Any = None,
     batch_size: int = 128,
+    distill: Distill | None = None,
+    teacher: keras.Model | None = None,
+    log: EpochLog | None = None,
 ) -> keras.Model:
     """Returns a copy of a functional model, trained through `transforms` and proved to be as they promise.
 
     Each transform is trained in turn for `epochs`, those before it held, with Adam and a half cosine down to zero.
-    `model` itself stays as it is. Under a distribution strategy, the copy is made in the scope of the model's own.
+    Zeros and shared values that `model` brings along are kept. `model` itself stays as it is. Under a distribution
+    strategy, the copy is made in the scope of the model's own.
 
     Args:
         model: built, functional; any layers, nested or shared, any number of inputs and outputs.
@@ -51,131 +50,168 @@ def compress(
             `model.fit` takes.
         transforms: in order, as in `[Prune(0.9), Cluster(16)]`.
         loss: as `model.compile` takes it.
-        epochs: passes over the data for each transform.
-        learning_rate: at the beginning of each transform.
+        epochs: passes over the data for each transform: one number, or one for each.
+        learning_rate: at the beginning of each transform: one number, or one for each.
         metrics: as `model.compile` takes it.
         batch_size: for a pair of arrays.
+        distill: learn from a teacher as well.
+        teacher: the teacher, in place of the run that `distill` names; by default `model` itself.
+        log: is called with the name of the transform and the figures of each of its epochs.
 
     Raises:
-        CompressionError: no functional model, nothing to compress, data without a length, or the proof failed.
+        CompressionError: no functional model, nothing to compress, data without a length, a teacher with other inputs
+            or outputs, or the proof failed.
         UnknownNameError: a transform names a layer that does not exist.
         TrainingError: the loss became NaN.
     """
     if not transforms:
         raise InvalidValueError("transforms", "one or more transforms, as in [Prune(0.9)]", transforms)
-    if epochs < 1:
+    passes = per_transform("epochs", epochs, transforms)
+    rates = per_transform("learning_rate", learning_rate, transforms)
+    if min(passes, default=1) < 1:
         raise InvalidValueError("epochs", "at least 1", epochs)
     functional(model, "Compression", CompressionError)
-    _check_transforms(model, transforms)
+    check_transforms(model, transforms)
     batches = _counted(_batches(train_data, batch_size))
     strategy = strategy_of(model)
     with strategy.scope():
-        copy = _clone(model)
-    settings = _Settings(batches, epochs, learning_rate, loss, metrics)
-    attachments: list[AbstractAttachment] = []
+        copy = copied(model)
+        teaching = None if distill is None else _Teacher(distill, model if teacher is None else teacher)
+    stages = _Stages(copy, _Settings(batches, loss, metrics, teaching, log))
+    settings = iter(zip(passes, rates, strict=True))
     for transform in transforms:
-        attachments.append(_train_through(copy, transform, attachments, settings))
-    with strategy.scope():
-        _write_back(attachments)
-    return copy
+        stages.prepare(transform)
+        if transform.TRAINS:
+            stages.train(transform, *next(settings))
+    return stages.finished()
 
 
-def compress_run(
-    source: Path | str, recipe: Recipe, run_dir: Path | str, *, recipe_name: str = "custom"
-) -> RunDirectory:
-    """Compresses the model of a run on its own data, and leaves a new run directory.
+def per_transform(name: str, value: Any, transforms: Sequence[AbstractTransform]) -> list[Any]:
+    """Returns a value for each transform that trains, where one was given for all or one for each.
 
     Raises:
-        RunDirectoryError: `source` is no finished run, or `run_dir` is in use.
+        InvalidValueError: neither.
     """
-    import keras
+    count = sum(transform.TRAINS for transform in transforms)
+    if not isinstance(value, list | tuple):
+        return [value] * count
+    if len(value) != count:
+        raise InvalidValueError(name, f"one number, or {count} as there are transforms to train", value)
+    return list(value)
 
-    dense = RunDirectory.open(source)
-    dense_experiment = dense.experiment()
-    RunDirectory.free(run_dir)
-    training = Training(  # as `compress` trains
-        epochs=recipe.epochs,
-        batch_size=dense_experiment.training.batch_size,
-        learning_rate=recipe.learning_rate,
-        schedule="cosine",
-        strategy=dense_experiment.training.strategy,
-        logical_cpus=dense_experiment.training.logical_cpus,
-        seed=dense_experiment.training.seed,
-    )
-    transforms = (*dense_experiment.transforms, *recipe.transforms)
-    experiment = dataclasses.replace(dense_experiment, transforms=transforms, training=training)
-    keras.utils.set_random_seed(training.seed)
-    with open_strategy(training).scope():
-        model = dense.load_model()
-    _check_transforms(model, recipe.transforms)
-    with told_as_data_errors(experiment.name):
-        batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
-    small = compress(
-        model,
-        batches,
-        recipe.transforms,
-        loss=experiment.task.losses(),
-        metrics=experiment.task.metrics(),
-        epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-    )
-    run = RunDirectory.create(run_dir, experiment)  # not before: a compression that was cut off leaves nothing
-    run.write_info(dense.info())
-    run.save_model(small)
-    run.update_metrics({"compression": {"recipe": recipe_name, "from": str(dense.path), "weights": _summary(small)}})
-    if experiment.splits.validation:
-        evaluate(run, "validation")
-    return run
+
+@dataclasses.dataclass(frozen=True)
+class _Teacher:
+    distill: Distill
+    model: keras.Model
 
 
 @dataclasses.dataclass(frozen=True)
 class _Settings:
-    """How each transform is trained."""
+    """What is the same for each transform."""
 
     batches: tf.data.Dataset
-    epochs: int
-    learning_rate: float
     loss: Any
     metrics: Any
+    teacher: _Teacher | None
+    log: EpochLog | None
 
-    def num_steps(self) -> int:
-        return int(self.batches.cardinality()) * self.epochs
 
+class _Stages:
+    """A model on its way through transforms, one stage of training for each.
 
-def _train_through(
-    model: keras.Model, transform: AbstractTransform, before: Sequence[AbstractAttachment], settings: _Settings
-) -> AbstractAttachment:
-    """Trains one more transform, those `before` it held, and returns it at work."""
-    import keras
+    Args:
+        model: is changed.
+        settings: of every stage.
+    """
 
-    from zoo.compression.reparametrized import Reparametrized, transformed
+    def __init__(self, model: keras.Model, settings: _Settings):
+        self._settings = settings
+        self._strategy = strategy_of(model)
+        self._take(model)
 
-    weights, steps, strategy = select(model, transform), settings.num_steps(), strategy_of(model)
-    with strategy.scope():
-        current = transformed(before)
-        values = {path: current.get(path, _numpy(weight)) for path, weight in weights.items()}
-        attachment = transform.attach(weights, values, steps)
-        rate: Any = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
-        trained = Reparametrized(model, [*before, attachment], moving=[attachment])
+    def _take(self, model: keras.Model) -> None:
+        """Goes on with a model, and with what it brings along."""
+        from zoo.compression.preserve import Preserve
+
+        self._model = model
+        with self._strategy.scope():
+            preserve = Preserve.of(model)
+        self._preserved: list[AbstractAttachment] = [preserve] if preserve else []
+        self._held: list[AbstractAttachment] = []
+
+    def prepare(self, transform: AbstractTransform) -> None:
+        """Changes the model as a transform needs it."""
+        if type(transform).prepare is AbstractTransform.prepare:
+            return
+        with self._strategy.scope():
+            self._write_back()
+            prepared = transform.prepare(self._model)
+            if prepared is not self._model:
+                self._take(prepared)
+
+    def train(self, transform: AbstractTransform, epochs: int, learning_rate: float) -> None:
+        """Trains one more transform, those before it held."""
+        steps = int(self._settings.batches.cardinality())
+        with self._strategy.scope():
+            attachment = self._attached(transform, steps * epochs)
+            trained = self._compiled(attachment, steps, epochs, learning_rate)
+        name = type(transform).__name__.lower()
+        history = fit(trained, self._settings.batches, None, epochs=epochs, title=name)
+        for row in history if self._settings.log else ():
+            self._settings.log(name, row)  # pyright: ignore[reportOptionalCall]
+        self._held.append(attachment)
+        with self._strategy.scope():
+            if type(transform).finish is not AbstractTransform.finish:
+                self._write_back()
+                self._take(transform.finish(self._model, attachment))
+
+    def _attached(self, transform: AbstractTransform, num_steps: int) -> AbstractAttachment:
+        import numpy as np
+
+        from zoo.compression.reparametrized import transformed
+
+        weights = select(self._model, transform)
+        current = transformed([*self._preserved, *self._held])
+        values = {path: current.get(path, np.asarray(weight.numpy())) for path, weight in weights.items()}
+        return transform.attach(weights, values, num_steps, model=self._model)
+
+    def _compiled(
+        self, attachment: AbstractAttachment, steps_per_epoch: int, epochs: int, learning_rate: float
+    ) -> keras.Model:
+        import keras
+
+        from zoo.compression.distill import Teaching
+        from zoo.compression.reparametrized import Reparametrized
+
+        settings = self._settings
+        teaching = settings.teacher and Teaching(settings.teacher.distill, settings.teacher.model, self._model)
+        rate: Any = keras.optimizers.schedules.CosineDecay(learning_rate, steps_per_epoch * epochs)
+        attachments = [*self._preserved, *self._held, attachment]
+        trained = Reparametrized(self._model, attachments, [*self._preserved, attachment], teaching)
         trained.compile(
             optimizer=keras.optimizers.Adam(rate),
             loss=settings.loss,
             metrics=settings.metrics,
-            steps_per_execution=steps_per_execution(16, steps // settings.epochs, strategy),
+            steps_per_execution=steps_per_execution(16, steps_per_epoch, self._strategy),
             jit_compile=False,  # pyright: ignore[reportArgumentType]
         )
         trained.optimizer.build(trained.trainable_variables)  # or the step is traced a second time for its slots
-    fit(trained, settings.batches, None, epochs=settings.epochs, title=type(transform).__name__.lower())
-    return attachment
+        return trained
+
+    def _write_back(self) -> None:
+        from zoo.compression.reparametrized import write_back
+
+        write_back([*self._preserved, *self._held])
+
+    def finished(self) -> keras.Model:
+        """Returns the model with its final values written back and proved."""
+        with self._strategy.scope():
+            self._write_back()
+        return self._model
 
 
-def _write_back(attachments: Sequence[AbstractAttachment]) -> None:
-    from zoo.compression.reparametrized import write_back
-
-    write_back(attachments)
-
-
-def _check_transforms(model: keras.Model, transforms: Sequence[AbstractTransform]) -> None:
+def check_transforms(model: keras.Model, transforms: Sequence[AbstractTransform]) -> None:
     """Raises what can be known to be wrong before any work is done."""
     orders = [transform.ORDER for transform in transforms]
     if orders != sorted(orders):
@@ -188,14 +224,6 @@ def _check_transforms(model: keras.Model, transforms: Sequence[AbstractTransform
 
 def _names(transforms: Sequence[AbstractTransform]) -> str:
     return ", ".join(type(transform).__name__ for transform in transforms)
-
-
-def _clone(model: keras.Model) -> keras.Model:
-    import keras
-
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def _batches(data: TrainData, batch_size: int) -> tf.data.Dataset:
@@ -228,24 +256,3 @@ def _counted(batches: tf.data.Dataset) -> tf.data.Dataset:
         received = "endless" if length == tf.data.INFINITE_CARDINALITY else f"{length} batches"
         raise CompressionError(f"`train_data` must hold at least one batch, and end. Received: {received}.")
     return batches
-
-
-def _summary(model: keras.Model) -> dict[str, dict[str, Any]]:
-    """Returns shape, zeros and distinct values of each weight tensor."""
-    import numpy as np
-
-    summary = {}
-    for path, variable in named_weights(model).items():
-        value = _numpy(variable)
-        summary[path] = {
-            "shape": list(value.shape),
-            "sparsity": round(float((value == 0).mean()), 4),
-            "distinct_values": len(np.unique(value)),
-        }
-    return summary
-
-
-def _numpy(variable: keras.Variable) -> np.ndarray:
-    import numpy as np
-
-    return np.asarray(variable.numpy())

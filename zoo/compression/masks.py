@@ -1,0 +1,161 @@
+"""Masks at work: computed on a schedule inside the training step, in step on all replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo.compression import _tfmot
+from zoo.compression.base import AbstractAttachment, pruned_before
+from zoo.errors import CompressionError
+
+if TYPE_CHECKING:
+    from zoo.compression.prune import Prune
+
+__all__ = ["Masks"]
+
+
+class Masks(AbstractAttachment):
+    """One mask of ones and zeros for each weight.
+
+    Args:
+        transform: says how much, when and in which pattern.
+        weights: the variables.
+        values: their values now; what is zero in a sparse one stays zero.
+        num_steps: of the training.
+
+    Raises:
+        CompressionError: an m:n pattern for a weight of neither two nor four axes.
+    """
+
+    def __init__(
+        self,
+        transform: Prune,
+        weights: Mapping[str, keras.Variable],
+        values: Mapping[str, np.ndarray],
+        num_steps: int,
+    ):
+        self.weights = weights
+        self._transform = transform
+        wrong = [path for path, weight in weights.items() if transform.m_by_n and len(weight.shape) not in (2, 4)]
+        if wrong:
+            raise CompressionError(
+                f"`m_by_n` needs weights of two or four axes. Received: {', '.join(wrong)}. Leave them out by `skip`."
+            )
+        zeros = {path: pruned_before(values.get(path, np.ones(weight.shape))) for path, weight in weights.items()}
+        self._kept = {path: np.float32(1) - zero for path, zero in zeros.items()}
+        self._masks = {path: _shared_variable(kept) for path, kept in self._kept.items()}
+        self._schedule = self._make_schedule(num_steps)
+
+    def _make_schedule(self, num_steps: int) -> Any:
+        transform = self._transform
+        begin, end, frequency = transform.steps(num_steps)
+        if transform.schedule == "constant" or transform.m_by_n:
+            return _tfmot.constant_sparsity(transform.sparsity, begin, end, frequency)
+        if begin == end:  # a single mask: the cubic's first value would be the initial sparsity
+            return _tfmot.constant_sparsity(transform.sparsity, begin, end, 1)
+        return _tfmot.polynomial_decay(transform.initial_sparsity, transform.sparsity, begin, end, frequency)
+
+    def variables(self) -> list[keras.Variable]:
+        return []
+
+    def advance(self, step: tf.Tensor) -> None:
+        due, sparsity = self._schedule(step)
+        context: Any = tf.distribute.get_replica_context()
+        context.merge_call(self._update, args=(due, sparsity))
+
+    def _update(self, strategy: Any, due: Any, sparsity: Any) -> tf.Operation:
+        due, sparsity = (strategy.experimental_local_results(value)[0] for value in (due, sparsity))
+
+        def assign() -> tf.Operation:
+            masks = self._computed(sparsity)
+            return tf.group(
+                *(
+                    strategy.extended.update(self._masks[path], lambda mask, new: mask.assign(new), (masks[path],))
+                    for path in self.weights
+                )
+            )
+
+        return tf.cond(due, assign, tf.no_op)
+
+    def _computed(self, sparsity: tf.Tensor) -> dict[str, tf.Tensor]:
+        values = {path: tf.convert_to_tensor(weight.value) for path, weight in self.weights.items()}
+        values = {path: value * self._kept[path] for path, value in values.items()}
+        masks = (
+            _global_masks(values, sparsity)
+            if self._transform.scope == "global"
+            else self._layer_masks(values, sparsity)
+        )
+        return {path: mask * self._kept[path] for path, mask in masks.items()}
+
+    def _layer_masks(self, values: Mapping[str, tf.Tensor], sparsity: tf.Tensor) -> dict[str, tf.Tensor]:
+        compute = _tfmot.mask_of(sparsity, self._transform.block, self._transform.m_by_n)
+        if self._transform.block == (1, 1):
+            return {path: compute(value) for path, value in values.items()}
+        shapes = {path: value.shape for path, value in values.items()}
+        matrices = {path: tf.reshape(value, _matrix(shapes[path])) for path, value in values.items()}
+        return {path: tf.reshape(compute(matrix), shapes[path]) for path, matrix in matrices.items()}
+
+    def apply(self, path: str, value: tf.Tensor) -> tf.Tensor:
+        mask = tf.convert_to_tensor(self._masks[path])
+        return _masked(value, mask) if self._transform.regrow else value * mask
+
+    def penalty(self, values: Mapping[str, tf.Tensor]) -> tf.Tensor | None:
+        if not self._transform.l2:
+            return None
+        return self._transform.l2 * tf.add_n([tf.reduce_sum(tf.square(values[path])) for path in self.weights])
+
+    def verify(self, path: str, value: np.ndarray) -> str | None:
+        transform = self._transform
+        if transform.scope == "global":  # promised for all of them together
+            masks = [np.asarray(mask) for mask in self._masks.values()]
+            size = sum(mask.size for mask in masks)
+            zeros = size - sum(int(mask.sum()) for mask in masks)
+            if (value[np.asarray(self._masks[path]) == 0] != 0).any():
+                return "a weight behind its mask is not zero"
+        elif transform.m_by_n:
+            mask = np.asarray(_tfmot.mask_of(0.0, (1, 1), transform.m_by_n)(tf.constant(value)))
+            return None if not value[mask == 0].any() else f"is not {transform.m_by_n[0]}:{transform.m_by_n[1]} sparse"
+        else:
+            size, zeros = value.size, int((value == 0).sum())
+        kept = max(1, round(size * (1 - transform.sparsity))) * int(np.prod(transform.block))
+        if zeros >= size - kept:
+            return None
+        return f"{zeros / size:.4f} zeros, {transform.sparsity} promised"
+
+
+def _shared_variable(value: np.ndarray) -> tf.Variable:
+    return tf.Variable(tf.constant(value), trainable=False, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+
+
+def _matrix(shape: Any) -> list[int]:
+    return [int(np.prod(shape[:-1])), int(shape[-1])]
+
+
+def _global_masks(values: Mapping[str, tf.Tensor], sparsity: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns masks under one threshold for all weights: LAMP scores, arXiv 2010.07611, equation 3."""
+    scores = {path: _lamp(tf.reshape(value, [-1])) for path, value in values.items()}
+    everything = tf.concat(list(scores.values()), axis=0)
+    size = tf.cast(tf.size(everything), tf.float32)
+    kept = tf.cast(tf.maximum(tf.round(size * (1 - tf.cast(sparsity, tf.float32))), 1), tf.int32)
+    threshold = tf.sort(everything, direction="DESCENDING")[kept - 1]
+    chosen = {path: (score >= threshold) & (score > 0) for path, score in scores.items()}
+    return {path: tf.cast(tf.reshape(chosen[path], value.shape), value.dtype) for path, value in values.items()}
+
+
+def _lamp(flat: tf.Tensor) -> tf.Tensor:
+    squares = tf.square(tf.cast(flat, tf.float64))  # float32 loses the small ones in the sum
+    order = tf.argsort(squares)
+    rising = tf.gather(squares, order)
+    scores = rising / tf.maximum(tf.cumsum(rising, reverse=True), 1e-300)
+    return tf.cast(tf.scatter_nd(order[:, None], scores, tf.shape(squares, out_type=order.dtype)), tf.float32)
+
+
+@tf.custom_gradient
+def _masked(value: tf.Tensor, mask: tf.Tensor) -> Any:
+    """Returns `value * mask` with the gradient of `value`."""
+    return value * mask, lambda gradient: (gradient, None)

@@ -1,0 +1,164 @@
+"""The operations that decode packed weights once, when a SavedModel is loaded; core TensorFlow only.
+
+All tensors of a coding are decoded together, so that a coding costs its operations once, however many tensors use it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.exporting.packing.encoding import CODINGS, Coded, Coding, Kind, planes, streams_of
+
+__all__ = ["Packed", "deflated"]
+
+_ZOPFLI_LIMIT = 1 << 19
+_BEST_LIMIT = 1 << 23  # beyond, the last percent takes minutes
+_KINDS: tuple[Kind, ...] = ("floats", "codebook", "scaled")
+
+
+class Packed:
+    """Tensors as one compressed string.
+
+    Args:
+        tensors: in the order in which `decode` returns them.
+
+    Attributes:
+        blob: the compressed streams.
+    """
+
+    def __init__(self, tensors: Sequence[Coded]):
+        self._tensors = tensors
+        # Those of one coding and kind stand together; inside, in the order given.
+        self._order = sorted(
+            range(len(tensors)),
+            key=lambda i: (_KINDS.index(tensors[i].kind), CODINGS.index(tensors[i].coding), i),
+        )
+        self._groups: dict[Coding, list[Coded]] = {
+            coding: self._coded_by(coding) for coding in CODINGS if self._coded_by(coding)
+        }
+        streams = [stream for coding, group in self._groups.items() for stream in _streams(group, coding)]
+        floats = [self._tensors[i].floats for i in self._order]
+        streams.append(planes(np.concatenate(floats) if floats else np.zeros(0, "float32")))
+        self._lengths = [len(stream) for stream in streams]
+        self.blob = deflated(streams)
+
+    def _coded_by(self, coding: Coding) -> list[Coded]:
+        tensors = [self._tensors[i] for i in self._order]
+        return [tensor for tensor in tensors if tensor.codes is not None and tensor.coding == coding]
+
+    def decode(self, blob: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the tensors, float32 and in their shapes, in the graph being built; `blob` string [] holds ours."""
+        if not self._tensors:
+            return []
+        streams = iter(_split(tf.io.decode_raw(tf.io.decode_compressed(blob, "ZLIB"), tf.uint8), self._lengths))
+        codes: dict[Kind, list[tf.Tensor]] = {kind: [] for kind in _KINDS}
+        for coding, group in self._groups.items():
+            sizes: dict[Kind, int] = {
+                kind: sum(tensor.size for tensor in group if tensor.kind == kind) for kind in _KINDS
+            }
+            flat = _DECODERS[coding](streams, sum(sizes.values()))
+            present: list[Kind] = [kind for kind in _KINDS if sizes[kind]]
+            for kind, part in zip(present, _split(flat, [sizes[kind] for kind in present]), strict=True):
+                codes[kind].append(part)
+        of_kind: dict[Kind, list[int]] = {
+            kind: [i for i in self._order if self._tensors[i].kind == kind] for kind in _KINDS
+        }
+        lengths = [sum(len(self._tensors[i].floats) for i in of_kind[kind]) for kind in _KINDS]
+        floats: dict[Kind, tf.Tensor] = dict(zip(_KINDS, _split(_from_planes(next(streams)), lengths), strict=True))
+        decoded: dict[int, tf.Tensor] = {}
+        for kind, indices in of_kind.items():
+            if indices:
+                tensors = [self._tensors[i] for i in indices]
+                values = _KIND_DECODERS[kind](tensors, floats[kind], codes[kind])
+                decoded.update(zip(indices, values, strict=True))
+        return [decoded[i] for i in range(len(self._tensors))]
+
+
+def deflated(streams: Sequence[np.ndarray]) -> bytes:
+    """Returns the streams as one in zlib's format, each with Huffman tables of its own."""
+    data = b"".join(stream.tobytes() for stream in streams)
+    if len(data) <= _ZOPFLI_LIMIT:
+        import zopfli.zlib
+
+        return zopfli.zlib.compress(data, numiterations=15)
+    packer = zlib.compressobj(9 if len(data) < _BEST_LIMIT else 6)
+    return b"".join(packer.compress(s.tobytes()) + packer.flush(zlib.Z_FULL_FLUSH) for s in streams) + packer.flush()
+
+
+def _streams(tensors: Sequence[Coded], coding: Coding) -> list[np.ndarray]:
+    return streams_of(np.concatenate([tensor.codes for tensor in tensors if tensor.codes is not None]), coding)
+
+
+def _split(flat: tf.Tensor, lengths: Sequence[int]) -> list[tf.Tensor]:
+    return [flat] if len(lengths) == 1 else tf.split(flat, list(lengths))
+
+
+def _joined(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
+
+
+def _shaped(flat: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    return flat if len(shape) == 1 else tf.reshape(flat, shape)
+
+
+def _from_planes(data: tf.Tensor) -> tf.Tensor:
+    return tf.bitcast(tf.transpose(tf.reshape(data, [4, -1])), tf.float32)
+
+
+def _bytes(streams: Iterator[tf.Tensor], _: int) -> tf.Tensor:
+    return next(streams)
+
+
+def _gaps(streams: Iterator[tf.Tensor], size: int) -> tf.Tensor:
+    places = tf.cumsum(tf.cast(next(streams), tf.int32)) - 1
+    return tf.scatter_nd(places[:, None], next(streams), [size])
+
+
+def _mask(streams: Iterator[tf.Tensor], size: int) -> tf.Tensor:
+    bits = tf.bitwise.bitwise_and(next(streams)[:, None], tf.constant([1 << bit for bit in range(8)], tf.uint8))
+    places = tf.where(tf.not_equal(tf.reshape(bits, [-1]), 0))
+    return tf.scatter_nd(places, next(streams), tf.constant([size], tf.int64))
+
+
+def _floats(tensors: Sequence[Coded], floats: tf.Tensor, _: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    return [_shaped(*pair) for pair in zip(_split(floats, [t.size for t in tensors]), _shapes(tensors), strict=True)]
+
+
+def _codebooks(tensors: Sequence[Coded], floats: tf.Tensor, codes: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Returns each tensor by a look-up in all codebooks in a row: a code counts from the start of its own."""
+    places, sizes = tf.cast(_joined(codes), tf.int32), [tensor.size for tensor in tensors]
+    if len(tensors) > 1:
+        steps = tf.scatter_nd(
+            np.cumsum(sizes, dtype="int32")[:-1, None],
+            np.array([len(tensor.floats) for tensor in tensors[:-1]], "int32"),
+            [sum(sizes)],
+        )
+        places += tf.cumsum(steps)
+    flat = tf.gather(floats, places)
+    return [_shaped(*pair) for pair in zip(_split(flat, sizes), _shapes(tensors), strict=True)]
+
+
+def _scaled(tensors: Sequence[Coded], floats: tf.Tensor, codes: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    steps = _split(tf.cast(tf.bitcast(_joined(codes), tf.int8), tf.float32), [tensor.size for tensor in tensors])
+    scales = _split(floats, [len(tensor.floats) for tensor in tensors])
+    return [_scaled_one(*one) for one in zip(tensors, steps, scales, strict=True)]
+
+
+def _scaled_one(tensor: Coded, steps: tf.Tensor, scales: tf.Tensor) -> tf.Tensor:
+    channels, shape = len(tensor.floats), tensor.shape
+    if channels == 1 or (tensor.inner == 1 and channels == shape[-1]):  # as broadcasting has it
+        return _shaped(steps, shape) * scales
+    product = tf.reshape(steps, [-1, channels, tensor.inner]) * scales[:, None]
+    return tf.reshape(product, shape)
+
+
+def _shapes(tensors: Sequence[Coded]) -> list[tuple[int, ...]]:
+    return [tensor.shape for tensor in tensors]
+
+
+_DECODERS = {"bytes": _bytes, "gaps": _gaps, "mask": _mask}
+_KIND_DECODERS = {"floats": _floats, "codebook": _codebooks, "scaled": _scaled}

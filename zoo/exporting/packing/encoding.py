@@ -1,0 +1,197 @@
+"""How a weight tensor is written in few bytes, bit for bit; numpy alone.
+
+A tensor is stood for by its values as they are, by codes into a codebook (a tensor of few distinct values, as pruning
+and clustering leave it), or by codes that are whole numbers times a scale per channel (as quantisation leaves it). What
+a tensor is, is read from its values alone, so that any model is packed well, also one that the zoo never saw. Codes
+where one value prevails are written as the places and the codes of the others. Paper: arXiv 1510.00149, section 4.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["CODINGS", "Coded", "Coding", "Kind", "coded", "streams_of", "with_codings"]
+
+Coding = Literal["bytes", "gaps", "mask"]
+Kind = Literal["floats", "codebook", "scaled"]
+CODINGS: tuple[Coding, ...] = ("bytes", "gaps", "mask")
+
+_MAX_CODES = 256  # a code is one byte
+_MAX_STEPS = 127  # of a scale, on either side of zero
+_GROUP_BYTES = 260  # of graph that the first tensor of a coding costs
+_SAMPLED_CHANNELS = 4
+_QUICK_ESTIMATE = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Coded:
+    """One float32 tensor as codes and floats.
+
+    Attributes:
+        shape: of the tensor.
+        floats: float32; the values themselves, the codebook, or the scales.
+        codes: uint8 [size], None where `floats` are the values. The code 0 is the value that prevails.
+        inner: 0 for a codebook; else element `i` is its code as int8 times `floats[i // inner % len(floats)]`.
+        coding: how the codes are written.
+    """
+
+    shape: tuple[int, ...]
+    floats: np.ndarray
+    codes: np.ndarray | None = None
+    inner: int = 0
+    coding: Coding = "bytes"
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape))
+
+    @property
+    def kind(self) -> Kind:
+        """What stands for the values."""
+        if self.codes is None:
+            return "floats"
+        return "scaled" if self.inner else "codebook"
+
+    def bits(self) -> int:
+        """Returns how many bits tell the values apart before entropy coding: 32 where they stand as they are."""
+        return 32 if self.codes is None else max(1, int(np.ceil(np.log2(len(np.unique(self.codes)) or 1))))
+
+
+def coded(array: np.ndarray) -> Coded:
+    """Returns the shortest way to write a float32 tensor, its codes in the best coding of its own."""
+    flat = np.ascontiguousarray(array, "float32").ravel()
+    plain = Coded(array.shape, flat)
+    candidates = [_with_best_coding(found) for found in (_as_codebook(array), _as_scaled(array)) if found is not None]
+    return min([plain, *candidates], key=estimated_bytes)
+
+
+def with_codings(tensors: Sequence[Coded]) -> list[Coded]:
+    """Returns the tensors with codings that are short together: each coding in use costs some graph."""
+    indexed = [tensor for tensor in tensors if tensor.codes is not None]
+    options = [list(tensors)]
+    for coding in CODINGS:
+        options.append([dataclasses.replace(t, coding=coding) if t.codes is not None else t for t in tensors])
+    if len({tensor.coding for tensor in indexed}) < 2:
+        return options[0]
+
+    def total(option: Sequence[Coded]) -> int:
+        groups = {tensor.coding for tensor in option if tensor.codes is not None}
+        return sum(estimated_bytes(tensor) for tensor in option) + _GROUP_BYTES * len(groups)
+
+    return min(options, key=total)
+
+
+def streams_of(codes: np.ndarray, coding: Coding) -> list[np.ndarray]:
+    """Returns the uint8 arrays that a coding writes for codes uint8 [size].
+
+    `bytes`: the codes. `gaps`: the distance from each code that is not 0 to the one before it, the first counted from
+    -1, and these codes; a distance above 255 is several, whose codes are 0. `mask`: a bit for each code, the lowest bit
+    of a byte first, and the codes that are not 0.
+    """
+    if coding == "bytes":
+        return [codes]
+    places = np.flatnonzero(codes)
+    if coding == "mask":
+        return [np.packbits(codes != 0, bitorder="little"), codes[places]]
+    gaps = np.diff(places, prepend=-1)
+    steps = (gaps - 1) // 255  # of 255 before the last one
+    ends = np.cumsum(steps + 1) - 1
+    written = np.full(int(ends[-1]) + 1 if len(ends) else 0, 255, np.uint8)
+    written[ends] = gaps - steps * 255
+    values = np.zeros(len(written), np.uint8)
+    values[ends] = codes[places]
+    return [written, values]
+
+
+def planes(floats: np.ndarray) -> np.ndarray:
+    """Returns float32 [N] as uint8 [4 * N]: all lowest bytes first, all highest ones last, where they are alike."""
+    return np.ascontiguousarray(floats, "<f4").view(np.uint8).reshape(-1, 4).T.ravel()
+
+
+def estimated_bytes(tensor: Coded) -> int:
+    """Returns about what a tensor takes, entropy-coded."""
+    size = _deflated(planes(tensor.floats))
+    if tensor.codes is not None:
+        size += sum(_deflated(stream) for stream in streams_of(tensor.codes, tensor.coding))
+    return size
+
+
+def _deflated(stream: np.ndarray) -> int:
+    data = stream.tobytes()
+    if len(data) <= _QUICK_ESTIMATE:
+        return len(zlib.compress(data, 9))
+    return int(len(zlib.compress(data[:_QUICK_ESTIMATE], 6)) / _QUICK_ESTIMATE * len(data))
+
+
+def _with_best_coding(tensor: Coded) -> Coded:
+    options = [dataclasses.replace(tensor, coding=coding) for coding in CODINGS]
+    return min(options, key=estimated_bytes)
+
+
+def _as_codebook(array: np.ndarray) -> Coded | None:
+    """Returns a tensor by its distinct values, or None where they are too many."""
+    # By bits, not by value: -0.0 and 0.0 stay apart, and what is decoded is bit for bit what went in.
+    bits = np.ascontiguousarray(array, "float32").ravel().view(np.uint32)
+    if len(np.unique(bits[: 4 * _MAX_CODES])) > _MAX_CODES:
+        return None
+    book, codes, counts = np.unique(bits, return_inverse=True, return_counts=True)
+    if not 0 < len(book) <= _MAX_CODES:
+        return None
+    order = np.argsort(-counts, kind="stable")[:1]
+    order = np.concatenate([order, np.delete(np.arange(len(book)), order)])  # the frequent one first, the rest rising
+    place = np.empty(len(book), np.uint8)
+    place[order] = np.arange(len(book))
+    return Coded(array.shape, book[order].view(np.float32), place[codes])
+
+
+def _as_scaled(array: np.ndarray) -> Coded | None:
+    """Returns a tensor as whole numbers times a scale per channel, or None where it is none.
+
+    Channels are the last axis, the last two, the first, or there is one for all.
+    """
+    values = np.ascontiguousarray(array, "float32")  # a scalar becomes [1]
+    if not values.size or not np.isfinite(values).all() or np.signbit(values[values == 0]).any():
+        return None
+    shape, size = values.shape, values.size
+    layouts = {(shape[-1], 1), (shape[0], size // max(shape[0], 1)), (1, size)}
+    if values.ndim > 2:
+        layouts.add((shape[-2] * shape[-1], 1))
+    for channels, inner in sorted(layouts):
+        columns = np.moveaxis(values.reshape(-1, channels, inner), 1, -1).reshape(-1, channels)
+        if len(columns) < 2 or (scales := _scales(columns)) is None:
+            continue
+        codes = np.rint(values.reshape(-1, channels, inner) / scales[:, None]).astype(np.int8).view(np.uint8)
+        return Coded(array.shape, scales, codes.ravel(), inner)
+    return None
+
+
+def _scales(columns: np.ndarray) -> np.ndarray | None:
+    """Returns float32 [C] so that float32 [N, C] is bit for bit a whole number up to 127 times it, or None."""
+    magnitudes = np.abs(columns).astype("float64")
+    largest = magnitudes.max(axis=0)
+    sample = np.argsort(-largest)[:_SAMPLED_CHANNELS]
+    if _scales_of(magnitudes[:, sample], largest[sample]) is None:  # most tensors are no such thing: see it early
+        return None
+    return _scales_of(magnitudes, largest)
+
+
+def _scales_of(magnitudes: np.ndarray, largest: np.ndarray) -> np.ndarray | None:
+    smallest = np.where(magnitudes > 0, magnitudes, np.inf).min(axis=0)
+    scales = np.where(largest > 0, np.nan, 1.0)  # a channel of zeros has any
+    for steps in range(1, _MAX_STEPS + 1):  # the smallest magnitude is so many steps
+        left = np.flatnonzero(np.isnan(scales) & (largest / smallest * steps <= _MAX_STEPS + 0.5))
+        if not len(left):
+            break
+        rounded = np.rint(magnitudes[:, left] / (smallest[left] / steps))
+        guess = (largest[left] / np.maximum(rounded.max(axis=0), 1)).astype("float32")
+        for offset in (0, 1, -1, 2, -2):
+            scale = (guess.view(np.int32) + offset).view(np.float32)
+            exact = (np.float32(rounded) * scale == np.float32(magnitudes[:, left])).all(axis=0)
+            scales[left[exact]] = scale[exact]
+    return None if np.isnan(scales).any() else scales.astype("float32")
