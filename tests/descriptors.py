@@ -122,7 +122,7 @@ MODELS: dict[str, dict[str, Descriptor]] = {
         ),
     },
     "mlp": {
-        "dropout": _image(DenseNet(input_shape=(12, 12, 1), num_classes=3, units=(8, 6), dropout=0.1)),
+        "dense": _image(DenseNet(input_shape=(12, 12, 1), num_classes=3, units=(8, 6), dropout=0.0)),
     },
     "resnet": {
         "bottleneck": _image(

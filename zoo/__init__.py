@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zoo.compression.fold_batch_norm import FoldBatchNorm
     from zoo.compression.prune import Prune
     from zoo.compression.prune_channels import PruneChannels
+    from zoo.compression.quantize import Quantize, quantize
     from zoo.compression.quantize_aware import QuantizeAware
 
 __version__ = "0.1.0"
