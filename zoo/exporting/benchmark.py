@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tempfile
-import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Latency", "measure_signatures"]
 
 _SEQUENCE_LENGTH = 100
-_CALLS_A_TURN = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +45,8 @@ def measure_signatures(model: keras.Model, *, calls: int = 200) -> list[Latency]
     Args:
         calls: of each side at each batch size; at least 100.
     """
-    import tensorflow as tf
-
+    from zoo.exporting.measure_engines import SavedModel
+    from zoo.exporting.measure_process import timed_in_turns
     from zoo.exporting.plain import write_plain
     from zoo.exporting.servable import Servable
     from zoo.exporting.signature import specs_of_model
@@ -59,42 +57,14 @@ def measure_signatures(model: keras.Model, *, calls: int = 200) -> list[Latency]
     with tempfile.TemporaryDirectory() as folder:
         servable = Servable(model, specs_of_model(model), (), None, ())  # without a task: outputs as they are
         write_plain(servable, Path(folder, "zoo"))
-        ours = tf.saved_model.load(f"{folder}/zoo")
         model.export(f"{folder}/keras", verbose=False)
-        theirs = tf.saved_model.load(f"{folder}/keras")
-    sides = [_caller(loaded.signatures["serving_default"]) for loaded in (ours, theirs)]
+        ours, theirs = SavedModel(Path(folder, "zoo")), SavedModel(Path(folder, "keras"))
     results = []
     for batch in (1, 32):
         examples = random_examples(specs_of_model(model), batch, free_size=_SEQUENCE_LENGTH)
-        times = _timed(sides, examples, calls)
-        results.append(_latency(batch, *times))
+        sides = [functools.partial(side.call, examples) for side in (ours, theirs)]
+        results.append(_latency(batch, *timed_in_turns(sides, calls)))
     return results
-
-
-def _caller(signature: Any) -> Callable[[Mapping[str, np.ndarray]], None]:
-    import tensorflow as tf
-
-    def call(examples: Mapping[str, np.ndarray]) -> None:
-        outputs = signature(**{name: tf.constant(array) for name, array in examples.items()})
-        for value in outputs.values():
-            value.numpy()
-
-    return call
-
-
-def _timed(
-    sides: list[Callable[[Mapping[str, np.ndarray]], None]], examples: Mapping[str, np.ndarray], calls: int
-) -> list[list[float]]:
-    """Returns the seconds of each call of each side; the first turn of each is not counted."""
-    times: list[list[float]] = [[] for _ in sides]
-    for turn in range(1 + -(-calls // _CALLS_A_TURN)):
-        for side, seconds in zip(sides, times, strict=True):
-            for _ in range(_CALLS_A_TURN):
-                start = time.perf_counter()
-                side(examples)
-                if turn:
-                    seconds.append(time.perf_counter() - start)
-    return times
 
 
 def _latency(batch: int, ours: list[float], theirs: list[float]) -> Latency:

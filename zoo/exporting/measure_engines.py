@@ -31,6 +31,9 @@ class AbstractEngine(abc.ABC):
 
     FILE: ClassVar[str]
 
+    @abc.abstractmethod
+    def __init__(self, path: Path): ...
+
     @staticmethod
     @abc.abstractmethod
     def start() -> None:
@@ -95,8 +98,8 @@ class LiteRT(AbstractEngine):
             raise ExportError(
                 f"{path / self.FILE} has no signature {_SIGNATURES[0]}. It has: {', '.join(signatures) or 'none'}."
             )
-        self._runner = self._interpreter.get_signature_runner(_SIGNATURES[0])
         self._interpreter.allocate_tensors()
+        self._runner = self._interpreter.get_signature_runner(_SIGNATURES[0])
 
     @staticmethod
     def start() -> None:
