@@ -30,8 +30,8 @@ def answer_and_gradient(layer, x, upstream):
 
 @pytest.mark.parametrize(
     ("shape", "pool_size"),
-    [((2, 8, 6, 3), 2), ((2, 9, 7, 1), 2), ((1, 7, 8, 2), 3), ((1, 6, 7, 2), (1, 3)), ((0, 4, 4, 2), 2)],
-    ids=["whole", "with-a-border", "three", "oblong", "empty"],
+    [((2, 8, 6, 3), 2), ((2, 9, 7, 1), 2), ((1, 7, 8, 2), 3), ((1, 6, 7, 2), (1, 3))],
+    ids=["whole", "with-a-border", "three", "oblong"],
 )
 def test_answer_and_gradient_are_those_of_keras(shape, pool_size):
     random = np.random.default_rng(0)
@@ -44,6 +44,15 @@ def test_answer_and_gradient_are_those_of_keras(shape, pool_size):
         strict=True,
     ):
         np.testing.assert_array_equal(ours, expected)
+
+
+def test_an_empty_batch_has_an_empty_gradient():
+    # A replica may get one. TensorFlow's own gradient ends the process there on processors with AVX-512 (oneDNN).
+    _, quicker = both(2)
+    answer, gradient = answer_and_gradient(
+        quicker, np.zeros((0, 4, 4, 2), "float32"), np.zeros((0, 2, 2, 2), "float32")
+    )
+    assert (answer.shape, gradient.shape) == ((0, 2, 2, 2), (0, 4, 4, 2))
 
 
 def test_equal_numbers_share_the_gradient():
