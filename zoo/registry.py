@@ -105,8 +105,14 @@ COMPRESSIONS = {
 
 RECIPES = {
     "clustered": Entry("zoo.compression.recipe:clustered", "32 shared values"),
+    "edge": Entry("zoo.compression.recipe:edge", "a ladder: 8 bits for weights and activations, for LiteRT"),
+    "fast": Entry("zoo.compression.recipe:fast", "a ladder: fewer channels, normalisations folded; quicker on a CPU"),
     "pruned": Entry("zoo.compression.recipe:pruned", "80% zeros"),
     "pruned_clustered": Entry("zoo.compression.recipe:pruned_clustered", "80% zeros, then 32 shared values"),
+    "small": Entry("zoo.compression.recipe:small", "a ladder: moderate pruning, then 8 bits or 32 values; quick"),
+    "tiny": Entry(
+        "zoo.compression.recipe:tiny", "a ladder: as few weights and values as hold; the dense model teaches"
+    ),
 }
 
 LAYERS = {

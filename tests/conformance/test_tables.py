@@ -9,6 +9,7 @@ import keras
 import pytest
 
 from zoo import registry
+from zoo.compression.recipe import Ladder
 from zoo.config import find_config, from_json, list_configs, to_json
 
 TABLES = [
@@ -33,7 +34,8 @@ def test_every_name_has_a_descriptor_of_its_class(table, described):
 
 @pytest.mark.parametrize("name", registry.RECIPES)
 def test_every_recipe_makes_transforms(name):
-    assert registry.lookup(registry.RECIPES, "recipe", name)().transforms
+    recipe = registry.lookup(registry.RECIPES, "recipe", name)()
+    assert all(one.transforms for one in (recipe.recipes() if isinstance(recipe, Ladder) else (recipe,)))
 
 
 def test_every_layer_of_the_zoo_can_be_loaded_by_its_saved_name():

@@ -11,12 +11,13 @@ import click
 
 from zoo import __version__
 from zoo.cli.bench import bench
+from zoo.cli.compress import compress
 from zoo.cli.data import data
 from zoo.cli.export import export
 from zoo.cli.listing import list_
 from zoo.cli.quickstart import quickstart
 from zoo.cli.report import report
-from zoo.cli.train import compress, evaluate, train
+from zoo.cli.train import evaluate, train
 from zoo.errors import UsageError, ZooError
 
 __all__ = ["main", "zoo"]

@@ -1,4 +1,4 @@
-"""`zoo train`, `zoo evaluate` and `zoo compress`."""
+"""`zoo train` and `zoo evaluate`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from zoo.cli.output import note, print_json, print_table, quiet_tensorflow
 
-__all__ = ["compress", "evaluate", "train"]
+__all__ = ["evaluate", "print_run", "train"]
 
 _SET = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Set a field: training.epochs=3.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -49,7 +49,7 @@ def train(
 
     run = train_experiment(experiment, run_dir or _free_run_dir(experiment.name), resume=resume)
     plot_history(run)
-    _print_run(run.path, run.metrics(), as_json)
+    print_run(run.path, run.metrics(), as_json)
 
 
 @click.command()
@@ -74,30 +74,6 @@ def evaluate(run_dir: Path, split: str, as_json: bool) -> None:
         print_table(["figure", split], [(name, f"{value:.4f}") for name, value in evaluation.scores.items()])
 
 
-@click.command()
-@click.argument("run_dir", type=click.Path(path_type=Path))
-@click.option("--recipe", required=True, help="A name from `zoo list recipes`.")
-@_SET
-@click.option("--run-dir", "out", type=click.Path(path_type=Path), required=True, help="New directory for the result.")
-@_JSON
-def compress(run_dir: Path, recipe: str, overrides: tuple[str, ...], out: Path, as_json: bool) -> None:
-    """Compress the model of RUN_DIR on its own data, into a new run.
-
-    Example: zoo compress runs/mnist --recipe pruned --set transforms.0.sparsity=0.9 --run-dir runs/mnist-small
-    """
-    from zoo import registry
-    from zoo.config import apply_overrides
-    from zoo.training.run_directory import RunDirectory
-
-    RunDirectory.open(run_dir)
-    settings = apply_overrides(registry.lookup(registry.RECIPES, "recipe", recipe)(), overrides)
-    with quiet_tensorflow():
-        from zoo.training.compress_run import compress_run
-
-    run = compress_run(run_dir, settings, out, recipe_name=recipe)
-    _print_run(run.path, run.metrics(), as_json)
-
-
 def _free_run_dir(name: str) -> Path:
     number = 1
     while (path := Path("runs") / f"{name}-{number}").exists():
@@ -105,7 +81,8 @@ def _free_run_dir(name: str) -> Path:
     return path
 
 
-def _print_run(path: Path, metrics: Mapping[str, Any], as_json: bool) -> None:
+def print_run(path: Path, metrics: Mapping[str, Any], as_json: bool) -> None:
+    """Shows the figures of a run that has just been made."""
     if as_json:
         print_json({"run": str(path), **metrics})
         return

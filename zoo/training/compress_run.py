@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from zoo.compression.base import named_weights
-from zoo.compression.distill import Distill
-from zoo.compression.recipe import Recipe
-from zoo.config import Experiment, Training
-from zoo.errors import CompressionError
-from zoo.training import inputs
-from zoo.training.compress import check_transforms, compress, per_transform
-from zoo.training.evaluation import evaluate
-from zoo.training.graph_errors import told_as_data_errors
+from zoo.compression.recipe import Flight, Ladder, Recipe
+from zoo.errors import InvalidValueError
+from zoo.training.held_out import check_validated, was_trained_on
+from zoo.training.ladder_run import climb_ladder, say
 from zoo.training.run_directory import RunDirectory
-from zoo.training.strategy import open_strategy
-
-if TYPE_CHECKING:
-    import keras
-    import numpy as np
+from zoo.training.workshop import Workshop
 
 __all__ = ["compress_run"]
 
 
 def compress_run(
-    source: Path | str, recipe: Recipe, run_dir: Path | str, *, recipe_name: str = "custom", seed: int | None = None
+    source: Path | str,
+    recipe: Recipe | Ladder,
+    run_dir: Path | str,
+    *,
+    recipe_name: str = "custom",
+    seed: int | None = None,
+    max_loss: float | None = None,
+    validation: str | None = None,
 ) -> RunDirectory:
     """Compresses the model of a run on its own data, and leaves a new run directory.
+
+    A ladder is climbed until its budget of accuracy would be exceeded on the validation split; what it tried and kept
+    stands in the new run's metrics. A recipe is done as it is, or with `max_loss` written only where that holds.
 
     Args:
         source: the run.
@@ -36,92 +36,39 @@ def compress_run(
         run_dir: new or empty.
         recipe_name: stands in the new run's metrics.
         seed: of the order of examples; by default that of the run.
+        max_loss: in place of the ladder's own.
+        validation: a split to judge by, in place of the experiment's own; training leaves its examples out.
 
     Raises:
         RunDirectoryError: `source` is no finished run, or `run_dir` is in use.
+        UsageError: there is a budget and no validation split, or `validation` is no part to hold out.
+        CompressionError: nothing that was tried is within the budget; nothing is written.
     """
-    import keras
-
-    from zoo.training.history import write_history
-
-    dense = RunDirectory.open(source)
-    dense_experiment = dense.experiment()
+    recipe = _with_budget(recipe, max_loss)
     RunDirectory.free(run_dir)
-    transforms = (*dense_experiment.transforms, *recipe.transforms)
-    training = Training(  # as `compress` trains
-        epochs=max(1, sum(per_transform("epochs", recipe.epochs, recipe.transforms))),
-        batch_size=dense_experiment.training.batch_size,
-        learning_rate=max(per_transform("learning_rate", recipe.learning_rate, recipe.transforms), default=5e-4),
-        schedule="cosine",
-        strategy=dense_experiment.training.strategy,
-        logical_cpus=dense_experiment.training.logical_cpus,
-        seed=dense_experiment.training.seed if seed is None else seed,
-    )
-    experiment = dataclasses.replace(dense_experiment, transforms=transforms, training=training)
-    keras.utils.set_random_seed(training.seed)
-    with open_strategy(training).scope():
-        model = dense.load_model()
-        teacher = _teacher(recipe.distill, dense_experiment)
-    check_transforms(model, transforms)
-    with told_as_data_errors(experiment.name):
-        batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
-    history: list[dict[str, Any]] = []
-    small = compress(
-        model,
-        batches,
-        recipe.transforms,
-        loss=experiment.task.losses(),
-        metrics=experiment.task.metrics(),
-        epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        distill=recipe.distill,
-        teacher=teacher,
-        log=lambda transform, row: history.append({"epoch": len(history), "transform": transform, **row}),
-    )
-    run = RunDirectory.create(run_dir, experiment)  # not before: a compression that was cut off leaves nothing
-    run.write_info(dense.info())
-    run.save_model(small)
-    write_history(run.history_path, history)
-    run.update_metrics({"compression": {"recipe": recipe_name, "from": str(dense.path), "weights": _summary(small)}})
-    if experiment.splits.validation:
-        evaluate(run, experiment.splits.validation, name="validation")
-    return run
+    if isinstance(recipe, Ladder) and validation is None:
+        check_validated(RunDirectory.open(source).experiment())
+    workshop = Workshop(source, seed=seed, validation=validation)
+    for tried in recipe.recipes() if isinstance(recipe, Ladder) else (recipe,):
+        workshop.check(tried)
+    if validation is not None and was_trained_on(
+        workshop.run.experiment(), validation, workshop.run.info().num_examples
+    ):
+        say(f"the dense run was trained on {validation}: its figure there is too good, and the budget strict")
+    if isinstance(recipe, Ladder):
+        candidate, about = climb_ladder(workshop, recipe)
+    else:
+        candidate, about = workshop.compressed(workshop.start, recipe), {}
+    # Not before: a compression that was cut off leaves nothing.
+    return workshop.write(candidate, run_dir, {"recipe": recipe_name, **about})
 
 
-def _teacher(distill: Distill | None, student: Experiment) -> keras.Model | None:
-    """Returns the model of the run that is to teach, or None where none is named.
-
-    Raises:
-        CompressionError: it learned from other data or features.
-    """
-    if distill is None or distill.teacher is None:
-        return None
-    run = RunDirectory.open(distill.teacher)
-    taught = run.experiment()
-    if (taught.data, taught.features) != (student.data, student.features):
-        raise CompressionError(
-            f"A teacher must see what its student sees: the same data and features. {run.path} is of "
-            f"{taught.name!r}, the student of {student.name!r}."
-        )
-    return run.load_model()
-
-
-def _summary(model: keras.Model) -> dict[str, dict[str, Any]]:
-    """Returns shape, zeros and distinct values of each weight tensor."""
-    import numpy as np
-
-    summary = {}
-    for path, variable in named_weights(model).items():
-        value = _numpy(variable)
-        summary[path] = {
-            "shape": list(value.shape),
-            "sparsity": round(float((value == 0).mean()), 4),
-            "distinct_values": len(np.unique(value)),
-        }
-    return summary
-
-
-def _numpy(variable: keras.Variable) -> np.ndarray:
-    import numpy as np
-
-    return np.asarray(variable.numpy())
+def _with_budget(recipe: Recipe | Ladder, max_loss: float | None) -> Recipe | Ladder:
+    """Returns the ladder with the budget asked for; a recipe with a budget as a ladder of one rung."""
+    if max_loss is None:
+        return recipe
+    if not max_loss >= 0:
+        raise InvalidValueError("max_loss", "0 or more", max_loss)
+    if isinstance(recipe, Ladder):
+        return dataclasses.replace(recipe, max_loss=max_loss)
+    return Ladder(flights=(Flight(rungs=(recipe,)),), max_loss=max_loss)

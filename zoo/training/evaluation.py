@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from zoo.config import Experiment
 from zoo.errors import DataError
-from zoo.tasks.base import Findings
+from zoo.tasks.base import AbstractTask, Findings
 from zoo.training import inputs
 from zoo.training.graph_errors import told_as_data_errors
 from zoo.training.run_directory import RunDirectory
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["Evaluation", "evaluate", "predictions", "spelled"]
+__all__ = ["Evaluation", "evaluate", "predictions", "scored", "spelled"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,19 +41,30 @@ def evaluate(run: RunDirectory, split: str, *, name: str | None = None) -> Evalu
         RunDirectoryError: there is no model.
         DataError: the split holds no example.
     """
-    from zoo.layers.quick import quick_kernels
-
     experiment, model = run.experiment(), run.load_model()
     if split == "validation" and not experiment.splits.validation:
         raise DataError(f"The experiment of {run.path} has no validation split. Ask for `test`, or for `train[90%:]`.")
-    scorer = experiment.task.scorer(run.info().names_of(experiment.task.labelled()))
-    with told_as_data_errors(f"the split {split!r}"), quick_kernels(model, training=False):
+    label_names = run.info().names_of(experiment.task.labelled())
+    with told_as_data_errors(f"the split {split!r}"):
         batches = inputs.model_batches(experiment, spelled(experiment, split), list(model.input), training=False)
+        evaluation = scored(experiment.task, model, batches, label_names)
+    run.update_metrics({name or split: evaluation.scores})
+    return evaluation
+
+
+def scored(task: AbstractTask, model: keras.Model, batches: tf.data.Dataset, label_names: Sequence[str]) -> Evaluation:
+    """Returns the figures of a model on batches of `(inputs, targets)`.
+
+    Raises:
+        DataError: there is no batch.
+    """
+    from zoo.layers.quick import quick_kernels
+
+    scorer = task.scorer(label_names)
+    with quick_kernels(model, training=False):
         for targets, outputs in predictions(model, batches):
             scorer.update(targets, outputs)
-    scores = scorer.figures()
-    run.update_metrics({name or split: scores})
-    return Evaluation(scores, scorer.findings())
+    return Evaluation(scorer.figures(), scorer.findings())
 
 
 def spelled(experiment: Experiment, split: str) -> str:

@@ -1,0 +1,84 @@
+"""What a compression left of each weight tensor: zeros, shared values, bits, and about how many bytes that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from zoo.compression.base import AbstractTransform, named_weights, select
+from zoo.compression.quantize import Quantize
+from zoo.compression.quantize_aware import BITS, QuantizeAware
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+__all__ = ["about_bytes", "weights_summary"]
+
+_FLOAT_BITS = 32
+
+
+def weights_summary(model: keras.Model, transforms: Sequence[AbstractTransform]) -> dict[str, dict[str, Any]]:
+    """Returns by name of each trainable weight what it has become.
+
+    Args:
+        model: compressed.
+        transforms: all that it went through.
+
+    Returns:
+        `shape`; `sparsity`, the share of zeros; `distinct_values`; `bits`, what one weight takes by itself: those of
+        its grid, or of the number of its shared value; and `about_bytes`, near what the form `packed` stores.
+    """
+    import numpy as np
+
+    grids = _grid_bits(model, transforms)
+    summary = {}
+    for path, variable in named_weights(model).items():
+        value = np.asarray(variable.numpy())
+        distinct, counts = np.unique(value, return_counts=True)
+        number_bits = math.ceil(math.log2(max(2, len(distinct))))
+        is_shared = len(distinct) * 2 <= value.size
+        bits = min(grids.get(path, _FLOAT_BITS), number_bits if is_shared else _FLOAT_BITS)
+        summary[path] = {
+            "shape": list(value.shape),
+            "sparsity": round(float((value == 0).mean()), 4),
+            "distinct_values": len(distinct),
+            "bits": bits,
+            "about_bytes": _bytes(value, counts, grids.get(path)),
+        }
+    return summary
+
+
+def about_bytes(summary: dict[str, dict[str, Any]]) -> int:
+    """Returns the sum over all weights of a `weights_summary`."""
+    return sum(weight["about_bytes"] for weight in summary.values())
+
+
+def _grid_bits(model: keras.Model, transforms: Sequence[AbstractTransform]) -> dict[str, int]:
+    """Returns the bits of each weight that was put on a grid."""
+    grids: dict[str, int] = {}
+    for transform in transforms:
+        if isinstance(transform, Quantize | QuantizeAware):
+            low, high = BITS[transform.weights]
+            grids.update(dict.fromkeys(select(model, transform), math.ceil(math.log2(high - low + 1))))
+    return grids
+
+
+def _bytes(value: np.ndarray, counts: np.ndarray, grid_bits: int | None) -> int:
+    """Returns the least of plain floats, entropy-coded shared values, and zeros apart from numbers on a grid."""
+    sizes = [value.size * _FLOAT_BITS, _entropy(counts) * value.size + len(counts) * _FLOAT_BITS]
+    if grid_bits is not None:
+        nonzero = int((value != 0).sum())
+        places = _entropy([nonzero, value.size - nonzero]) * value.size
+        sizes.append(places + nonzero * grid_bits + value.shape[-1] * _FLOAT_BITS)
+    return math.ceil(min(sizes) / 8)
+
+
+def _entropy(counts: Any) -> float:
+    """Returns the bits that one of these takes at least."""
+    import numpy as np
+
+    shares = np.asarray(counts, "float64") / np.sum(counts)
+    shares = shares[shares > 0]
+    return float(-(shares * np.log2(shares)).sum())

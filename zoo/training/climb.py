@@ -1,0 +1,50 @@
+"""The way up a ladder: which rung is tried next, what is kept; how a rung is trained is the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from zoo.compression.recipe import Flight, Recipe
+
+__all__ = ["climb"]
+
+Candidate = TypeVar("Candidate")
+
+
+def climb(
+    flights: Sequence[Flight], start: Candidate, attempt: Callable[[Recipe, Candidate], Candidate | None]
+) -> Candidate:
+    """Returns the strongest candidate that holds; `start` itself where none does.
+
+    A flight ends before its first rung that does not hold, and its last rung that does is where the next flight begins.
+    Where the next flight holds nothing from there, it is tried from the rung before, and so on down. A flight of which
+    no rung holds is left out.
+
+    Args:
+        flights: in order.
+        start: what the first flight begins with.
+        attempt: applies a recipe to a candidate; returns None where the result does not hold.
+    """
+    if not flights:
+        return start
+    flight, rest = flights[0], flights[1:]
+    held = _held(flight, start, attempt)
+    for candidate in reversed(held):
+        further = climb(rest, candidate, attempt)
+        if further is not candidate:
+            return further
+    return held[-1] if held else climb(rest, start, attempt)
+
+
+def _held(
+    flight: Flight, start: Candidate, attempt: Callable[[Recipe, Candidate], Candidate | None]
+) -> list[Candidate]:
+    """Returns the candidates of a flight up to the first that does not hold, mildest first."""
+    held: list[Candidate] = []
+    for rung in flight.rungs:
+        candidate = attempt(rung, held[-1] if held and flight.is_warm else start)
+        if candidate is None:
+            break
+        held.append(candidate)
+    return held

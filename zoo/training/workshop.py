@@ -1,0 +1,213 @@
+"""A dense run with its data at hand, for many compressions of its model."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gc
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.compression.base import AbstractTransform
+from zoo.compression.distill import Distill
+from zoo.compression.recipe import Recipe, label
+from zoo.compression.recipe_summary import weights_summary
+from zoo.config import Experiment, Training
+from zoo.errors import CompressionError
+from zoo.training import inputs
+from zoo.training.compress import check_transforms, compress, per_transform
+from zoo.training.evaluation import scored
+from zoo.training.graph_errors import told_as_data_errors
+from zoo.training.held_out import held_out
+from zoo.training.run_directory import RunDirectory
+from zoo.training.strategy import open_strategy
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+__all__ = ["Candidate", "Workshop"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Candidate:
+    """A model on its way, and what it went through since the dense run.
+
+    Attributes:
+        model: functional.
+        transforms: in order.
+        history: figures of each epoch.
+        learning_rate: the highest.
+    """
+
+    model: keras.Model
+    transforms: tuple[AbstractTransform, ...] = ()
+    history: tuple[Mapping[str, Any], ...] = ()
+    learning_rate: float = 0.0
+
+    def is_like(self, other: Candidate) -> bool:
+        """Tells whether both models have the same weights."""
+        import numpy as np
+
+        mine, others = self.model.get_weights(), other.model.get_weights()
+        return len(mine) == len(others) and all(map(np.array_equal, mine, others))
+
+
+class Workshop:
+    """Loads a run, and reads its data once, when it is first needed.
+
+    Args:
+        source: the run.
+        seed: of the order of examples; by default that of the run.
+        validation: in place of the experiment's own validation split; training then leaves these examples out.
+
+    Attributes:
+        run: the dense run.
+        experiment: its experiment, with `validation` in it.
+
+    Raises:
+        RunDirectoryError: `source` is no finished run.
+        UsageError: `validation` cannot be read or is no part to hold out.
+    """
+
+    def __init__(self, source: Path | str, *, seed: int | None = None, validation: str | None = None):
+        import keras
+
+        self.run = RunDirectory.open(source)
+        self.experiment = self.run.experiment()
+        if validation is not None:
+            self.experiment = held_out(self.experiment, validation, self.run.info().num_examples)
+        self.seed = self.experiment.training.seed if seed is None else seed
+        keras.utils.set_random_seed(self.seed)
+        self._strategy = open_strategy(self.experiment.training)
+        self.start = Candidate(model=self.load_model(self.run))
+        self._teachers: dict[str, keras.Model] = {}
+
+    def load_model(self, run: RunDirectory) -> keras.Model:
+        """Returns the model of any run, in the strategy's scope."""
+        with self._strategy.scope():
+            return run.load_model()
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises what can be known to be wrong with a recipe for the dense model before any work is done.
+
+        Raises:
+            CompressionError: nothing to compress, or a teacher with other data, inputs or outputs.
+            UsageError: transforms in a wrong order, layers or a teacher that do not exist.
+        """
+        from zoo.compression.distill import Teaching
+
+        check_transforms(self.start.model, (*self.experiment.transforms, *recipe.transforms))
+        if recipe.distill is not None:
+            Teaching(recipe.distill, self._teacher(recipe.distill), self.start.model)
+
+    def compressed(self, start: Candidate, recipe: Recipe) -> Candidate:
+        """Returns what a recipe makes of a candidate, which stays as it is. Without another, the dense model teaches.
+
+        Raises:
+            CompressionError, TrainingError, UsageError: as `zoo.training.compress.compress` does.
+        """
+        transforms = (*start.transforms, *recipe.transforms)
+        check_transforms(start.model, (*self.experiment.transforms, *transforms))
+        task, history = self.experiment.task, list(start.history)
+        small = compress(
+            start.model,
+            self._training_batches,
+            recipe.transforms,
+            loss=task.losses(),
+            metrics=task.metrics(),
+            epochs=recipe.epochs,
+            learning_rate=recipe.learning_rate,
+            distill=recipe.distill,
+            teacher=recipe.distill and self._teacher(recipe.distill),
+            log=lambda transform, row: history.append({"epoch": len(history), "transform": transform, **row}),
+        )
+        gc.collect()  # what Keras traced for the training refers to itself
+        rates = per_transform("learning_rate", recipe.learning_rate, recipe.transforms)
+        return Candidate(
+            model=small,
+            transforms=transforms,
+            history=tuple(history),
+            learning_rate=max([start.learning_rate, *rates]),
+        )
+
+    def scores(self, model: keras.Model) -> dict[str, float]:
+        """Returns the figures of a model on the validation split."""
+        names = self.run.info().names_of(self.experiment.task.labelled())
+        with told_as_data_errors(f"the split {self.experiment.splits.validation!r}"):
+            return dict(scored(self.experiment.task, model, self._validation_batches, names).scores)
+
+    def write(self, candidate: Candidate, run_dir: Path | str, about: Mapping[str, Any]) -> RunDirectory:
+        """Leaves a candidate as a run; figures of its validation split are in the metrics where there is one.
+
+        Args:
+            candidate: what to write.
+            run_dir: new or empty.
+            about: stands under `compression` in its metrics, with the transforms and each weight's summary.
+        """
+        from zoo.training.history import write_history
+
+        scores = self.scores(candidate.model) if self.experiment.splits.validation else None
+        run = RunDirectory.create(run_dir, self._experiment_of(candidate))
+        run.write_info(self.run.info())
+        run.save_model(candidate.model)
+        write_history(run.history_path, candidate.history)
+        transforms = (*self.experiment.transforms, *candidate.transforms)
+        weights = weights_summary(candidate.model, transforms)
+        described = {"from": str(self.run.path), "transforms": label(candidate.transforms), "weights": weights}
+        run.update_metrics({"compression": {**about, **described}})
+        if scores is not None:
+            run.update_metrics({"validation": scores})
+        return run
+
+    def _experiment_of(self, candidate: Candidate) -> Experiment:
+        before = self.experiment.training
+        training = Training(  # as `compress` trains
+            epochs=max(1, len(candidate.history)),
+            batch_size=before.batch_size,
+            learning_rate=candidate.learning_rate or before.learning_rate,
+            schedule="cosine",
+            length_window=before.length_window,
+            strategy=before.strategy,
+            logical_cpus=before.logical_cpus,
+            seed=self.seed,
+        )
+        transforms = (*self.experiment.transforms, *candidate.transforms)
+        return dataclasses.replace(self.experiment, transforms=transforms, training=training)
+
+    @functools.cached_property
+    def _training_batches(self) -> tf.data.Dataset:
+        return self._batches(self.experiment.splits.train, training=True)
+
+    @functools.cached_property
+    def _validation_batches(self) -> tf.data.Dataset:
+        return self._batches(self.experiment.splits.validation or "", training=False)
+
+    def _batches(self, split: str, *, training: bool) -> tf.data.Dataset:
+        seeded = dataclasses.replace(self.experiment.training, seed=self.seed)
+        experiment = dataclasses.replace(self.experiment, training=seeded)
+        with told_as_data_errors(experiment.name):
+            return inputs.model_batches(experiment, split, list(self.start.model.input), training=training)
+
+    def _teacher(self, distill: Distill) -> keras.Model:
+        """Returns the model of the run that is to teach, by default the dense one.
+
+        Raises:
+            CompressionError: it learned from other data or features.
+        """
+        if distill.teacher is None:
+            return self.start.model
+        if distill.teacher not in self._teachers:
+            self._teachers[distill.teacher] = self._other_teacher(distill.teacher)
+        return self._teachers[distill.teacher]
+
+    def _other_teacher(self, teacher: str) -> keras.Model:
+        run, student = RunDirectory.open(teacher), self.experiment
+        taught = run.experiment()
+        if (taught.data, taught.features) != (student.data, student.features):
+            raise CompressionError(
+                f"A teacher must see what its student sees: the same data and features. {run.path} is of "
+                f"{taught.name!r}, the student of {student.name!r}."
+            )
+        return self.load_model(run)
