@@ -26,7 +26,7 @@ def row(rows, path):
 def test_row_tells_what_the_packed_form_writes(seeded):
     small = model(400)
     kernel = np.zeros([8, 400], "float32")
-    kernel[:2] = np.random.default_rng(0).choice(np.float32([0.5, -0.25]), (2, 400))
+    kernel[:2] = np.random.default_rng(0).choice(np.array([0.5, -0.25], "float32"), (2, 400))
     small.get_layer("hidden").kernel.assign(kernel)
     found = row(weight_table(small), "hidden/kernel")
     assert (found.shape, found.shape_before, found.size) == ((8, 400), (8, 400), 3200)
@@ -64,7 +64,7 @@ def test_new_tensor_has_no_bytes_before(seeded):
 
 def test_integers_count_as_they_stand(seeded):
     class Numbered(keras.layers.Layer):
-        def build(self, shape):
+        def build(self, input_shape):
             self.numbers = self.add_weight(name="numbers", shape=(5,), dtype="int64", trainable=False)
 
         def call(self, inputs):

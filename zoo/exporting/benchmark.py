@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Latency", "measure_signatures"]
 
-_SEQUENCE_LENGTH = 100
-
 
 @dataclasses.dataclass(frozen=True)
 class Latency:
@@ -46,7 +44,7 @@ def measure_signatures(model: keras.Model, *, calls: int = 200) -> list[Latency]
         calls: of each side at each batch size; at least 100.
     """
     from zoo.exporting.measure_engines import SavedModel
-    from zoo.exporting.measure_process import timed_in_turns
+    from zoo.exporting.measure_process import FREE_SIZE, timed_in_turns
     from zoo.exporting.plain import write_plain
     from zoo.exporting.servable import Servable
     from zoo.exporting.signature import specs_of_model
@@ -61,7 +59,7 @@ def measure_signatures(model: keras.Model, *, calls: int = 200) -> list[Latency]
         ours, theirs = SavedModel(Path(folder, "zoo")), SavedModel(Path(folder, "keras"))
     results = []
     for batch in (1, 32):
-        examples = random_examples(specs_of_model(model), batch, free_size=_SEQUENCE_LENGTH)
+        examples = random_examples(specs_of_model(model), batch, free_size=FREE_SIZE)
         sides = [functools.partial(side.call, examples) for side in (ours, theirs)]
         results.append(_latency(batch, *timed_in_turns(sides, calls)))
     return results

@@ -32,7 +32,8 @@ class Measured:
     Attributes:
         bytes: of all files in the directory.
         gzip_bytes: of all files, each gzipped at level 9.
-        load_ms: of a load into a process with TensorFlow started and no other model; median of three such processes.
+        load_ms: of a load into a process with TensorFlow started and no other model; the quickest of three such
+            processes, as what else the machine does can only add.
         memory_mb: resident memory of that process (10^6 bytes) after the load less that before it, without the code of
             libraries, which is the same for every model.
         p50_ms_1: of a call of the signature with one row, on one thread; half of the calls took no longer.
@@ -50,7 +51,7 @@ class Measured:
 def measure(
     paths: Sequence[Path], *, examples: Mapping[str, np.ndarray] | None = None, calls: int = 200
 ) -> list[Measured]:
-    """Measures version directories of the same signature, in a process of their own; about 7 s and the calls.
+    """Measures version directories of the same signature, in a process of their own; about 8 s and the calls.
 
     A directory holds what `zoo export` writes in any form, or `keras.Model.export`. Loads are each in a process that
     holds no other model. Calls take turns, so that a machine whose speed changes is fair to all.

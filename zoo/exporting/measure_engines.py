@@ -6,6 +6,7 @@ To add one: a class derived from `AbstractEngine`, and a line in `ENGINES`.
 from __future__ import annotations
 
 import abc
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -92,7 +93,9 @@ class LiteRT(AbstractEngine):
     def __init__(self, path: Path):
         import tensorflow as tf
 
-        self._interpreter = tf.lite.Interpreter(str(path / self.FILE), num_threads=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that the interpreter will move to another package
+            self._interpreter = tf.lite.Interpreter(str(path / self.FILE), num_threads=1)
         signatures = self._interpreter.get_signature_list()
         if _SIGNATURES[0] not in signatures:
             raise ExportError(
