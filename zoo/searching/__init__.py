@@ -1,0 +1,1 @@
+"""Searching what accuracy, bytes and latency a model can have at once."""
