@@ -17,6 +17,7 @@ from zoo.compression.prune import Prune
 from zoo.compression.prune_channels import PruneChannels
 from zoo.compression.quantize import Quantize
 from zoo.compression.quantize_aware import QuantizeAware
+from zoo.compression.round_vectors import RoundVectors
 from zoo.config import Experiment, Splits, Training
 from zoo.data.base import AbstractSource
 from zoo.data.packaged import Packaged
@@ -240,6 +241,7 @@ COMPRESSIONS: dict[str, AbstractTransform] = {
     "prune_channels": PruneChannels(0.5),
     "quantize": Quantize("int8"),
     "quantize_aware": QuantizeAware("int4"),
+    "round_vectors": RoundVectors(),
 }
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zoo.compression.prune_channels import PruneChannels
     from zoo.compression.quantize import Quantize, quantize
     from zoo.compression.quantize_aware import QuantizeAware
+    from zoo.compression.round_vectors import RoundVectors
 
 __version__ = "0.1.0"
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "PruneChannels",
     "Quantize",
     "QuantizeAware",
+    "RoundVectors",
     "build",
     "compress",
     "export",
@@ -42,6 +44,7 @@ _HOMES = {
     "PruneChannels": "zoo.compression.prune_channels",
     "Quantize": "zoo.compression.quantize",
     "QuantizeAware": "zoo.compression.quantize_aware",
+    "RoundVectors": "zoo.compression.round_vectors",
     "build": "zoo.api",
     "compress": "zoo.api",
     "export": "zoo.api",

@@ -101,6 +101,9 @@ COMPRESSIONS = {
     "quantize_aware": Entry(
         "zoo.compression.quantize_aware:QuantizeAware", "weights of 8, 4 or 2 bits per channel, scales trained"
     ),
+    "round_vectors": Entry(
+        "zoo.compression.round_vectors:RoundVectors", "biases, scales and statistics rounded to bfloat16, untrained"
+    ),
 }
 
 RECIPES = {

@@ -1,0 +1,64 @@
+"""Biases, scales and moving statistics rounded to half their bytes, once kernels take a bit each and these are left."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from zoo.compression.base import AbstractAttachment, AbstractTransform
+from zoo.errors import CompressionError, InvalidValueError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+__all__ = ["RoundVectors"]
+
+_AXES = 1  # kernels, which other transforms work on, have more
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundVectors(AbstractTransform):
+    """Rounds each float32 weight of one axis or none to the nearest bfloat16, relative error at most 2^-9; no training.
+
+    Their type stays float32; the packed form writes the half that is zero in next to no bytes.
+
+    Raises:
+        InvalidValueError: `only` or `skip`, which choose among kernels, is given.
+    """
+
+    ORDER: ClassVar = 5
+    TRAINS: ClassVar = False
+
+    def __post_init__(self) -> None:
+        for field in ("only", "skip"):
+            if getattr(self, field):
+                raise InvalidValueError(
+                    field, "left out: all biases, scales and statistics are rounded", getattr(self, field)
+                )
+
+    def attach(
+        self,
+        weights: Mapping[str, keras.Variable],
+        values: Mapping[str, np.ndarray],
+        num_steps: int,
+        *,
+        model: keras.Model,
+    ) -> AbstractAttachment:
+        """Raises `CompressionError`: there is nothing to train."""
+        raise CompressionError("RoundVectors is not trained; it rounds what is there.")
+
+    def prepare(self, model: keras.Model) -> keras.Model:
+        """Returns a copy of the model with rounded vectors."""
+        import ml_dtypes
+        import numpy as np
+
+        from zoo.compression.cloning import copied
+
+        copy = copied(model)
+        for variable in copy.weights:
+            if variable.dtype == "float32" and len(variable.shape) <= _AXES:
+                value = np.asarray(variable.numpy())
+                variable.assign(value.astype(ml_dtypes.bfloat16).astype("float32"))
+        return copy
