@@ -149,10 +149,14 @@ def test_train_evaluate_compress_export_report(tmp_path, capsys):
     assert "never overwritten" in err
 
     page = tmp_path / "page.html"
-    status, out, _ = run("report", dense, small, "--to", str(page), "--json", capsys=capsys)
+    status, out, err = run("report", dense, small, "--to", str(page), "--no-measure", "--json", capsys=capsys)
     assert status == 0
+    assert "bytes of each weight" in err
+    (compression,) = json.loads(out)["compression"]
+    assert (compression["run"], compression["original"], compression["forms"]) == (small, dense, [])
+    assert {weight["sparsity"] for weight in compression["weights"] if weight["weight"] == "kernel"} != {0.0}
     html = page.read_text()
-    assert html.count("<svg") == 5  # curves of the one with a history; confusion and examples of both
+    assert html.count("<svg") == 7  # curves, confusion and examples of both; the layers of the compressed one
     assert "http://" not in html.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )

@@ -5,8 +5,8 @@ import os
 import shutil
 import signal
 import subprocess
-import types
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ import zoo
 from zoo.errors import ExportError, InvalidValueError
 from zoo.exporting import measure_process
 from zoo.exporting.measure import bytes_of, gzip_bytes_of, measure
-from zoo.exporting.measure_engines import ENGINES, LiteRT, SavedModel, engine_of
+from zoo.exporting.measure_engines import ENGINES, AbstractEngine, LiteRT, SavedModel, engine_of
 from zoo.exporting.signature import InputSpec
 
 FRAMES = np.arange(24, dtype="float32").reshape(3, 8)
@@ -40,7 +40,7 @@ def directories(model, tmp_path_factory):
 
 
 def large(root):
-    module = tf.Module()
+    module: Any = tf.Module()
     module.table = tf.Variable(tf.random.uniform([int(LARGE_MB * 1e6) // 32, 8]))
     spec = tf.TensorSpec([None, 8], name="frames")
     serve = tf.function(lambda frames: {"scores": frames @ tf.transpose(module.table[:4])}, autograph=False)
@@ -152,18 +152,24 @@ def test_other_systems_are_told_what_is_missing(directories, monkeypatch):
         measure([directories["small"]])
 
 
-class Fake:
+class Fake(AbstractEngine):
     """An engine for signatures of a given batch axis, which keeps what it was called with."""
+
+    FILE = "fake"
 
     def __init__(self, batch=None):
         self.batch, self.calls = batch, []
+
+    @staticmethod
+    def start():
+        pass
 
     def specs(self):
         return [InputSpec("frames", (self.batch, 8), "float32"), InputSpec("length", (self.batch, None), "int64")]
 
     def call(self, inputs):
         self.calls.append(inputs)
-        return inputs
+        return {}
 
 
 def test_examples_are_repeated_to_the_rows_asked_for():
@@ -196,9 +202,13 @@ def test_what_a_signature_does_not_take_is_told():
         measure_process._caller(Fake(), Path("m"), {"frames": FRAMES}, 1)
     with pytest.raises(ExportError, match=r"batches of \{4\} rows"):
         measure_process._caller(Fake(4), Path("m"), None, 1)
-    broken = types.SimpleNamespace(specs=Fake().specs, call=lambda inputs: inputs["nosuch"])
+
+    class Broken(Fake):
+        def call(self, inputs):
+            return inputs["nosuch"]
+
     with pytest.raises(ExportError, match="m does not answer 1 rows: KeyError: 'nosuch'"):
-        measure_process._caller(broken, Path("m"), None, 1)
+        measure_process._caller(Broken(), Path("m"), None, 1)
 
 
 def test_calls_take_turns_and_the_first_turn_does_not_count():
@@ -214,8 +224,6 @@ forks = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of a p
 @forks
 def test_load_is_measured_in_a_fork(monkeypatch):
     class Engine(Fake):
-        start = staticmethod(lambda: None)
-
         def __init__(self, path):
             self.weights = np.ones(5_000_000)
 
@@ -237,8 +245,6 @@ def test_load_is_measured_in_a_fork(monkeypatch):
 )
 def test_load_that_fails_is_told_with_its_directory(ending, message, monkeypatch):
     class Engine(Fake):
-        start = staticmethod(lambda: None)
-
         def __init__(self, path):
             ending()
 

@@ -1,4 +1,4 @@
-"""Pictures of a run: training curves, confusion matrix, examples with their answers."""
+"""Pictures of a run: training curves, confusion matrix, examples with their answers, layers before and after."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.exporting.weight_table import LayerRow
 from zoo.training import history
 from zoo.training.run_directory import RunDirectory
 
@@ -14,7 +15,17 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-__all__ = ["confusion_figure", "examples_figure", "history_figure", "plot_history", "read_history", "svg_of"]
+__all__ = [
+    "confusion_figure",
+    "examples_figure",
+    "history_figure",
+    "layers_figure",
+    "plot_history",
+    "read_history",
+    "svg_of",
+]
+
+_SHOWN_LAYERS = 40
 
 
 def read_history(run: RunDirectory) -> dict[str, list[float]]:
@@ -88,6 +99,38 @@ def examples_figure(
         axis.imshow(image.squeeze(), cmap="gray_r" if image.shape[-1] == 1 else None)
         text = f"{names[answer]} {sure:.0%}" if label == answer else f"{names[answer]}, not {names[label]}"
         axis.set_title(text, fontsize=8, color="black" if label == answer else "red")
+    return figure
+
+
+def layers_figure(layers: Sequence[LayerRow]) -> Figure:
+    """Returns bytes before and after, on a logarithmic axis, and the share of zeros, a line for each layer.
+
+    Of more than 40 layers it shows the 40 largest.
+    """
+    import numpy as np
+
+    largest = sorted(layers, key=lambda row: max(row.bytes_before, row.bytes_after))[-_SHOWN_LAYERS:]
+    shown = [row for row in layers if row in largest]
+    figure, (sizes, zeros) = _figure(2, width=5.5, height=0.9 + 0.36 * len(shown))
+    places = range(len(shown))
+    least = min((size for row in shown for size in (row.bytes_before, row.bytes_after) if size), default=1)
+    sizes.barh([y - 0.2 for y in places], [row.bytes_before for row in shown], 0.38, label="float32", color="#b8c4d0")
+    sizes.barh([y + 0.2 for y in places], [row.bytes_after for row in shown], 0.38, label="packed", color="#1f77b4")
+    sizes.set_xscale("log")
+    sizes.set_xlim(left=10 ** np.floor(np.log10(least)))
+    which = "" if len(shown) == len(layers) else f", the {len(shown)} largest of {len(layers)} layers"
+    sizes.set_title(f"bytes{which}", loc="left")
+    sizes.set_yticks(places, [row.layer for row in shown])
+    sizes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    zeros.barh(places, [row.sparsity for row in shown], 0.6, color="#2ca02c")
+    zeros.set_xlim(0, 1)
+    zeros.xaxis.set_major_formatter("{x:.0%}")
+    zeros.set_title("zeros", loc="left")
+    zeros.set_yticks(places, [])
+    for axis in (sizes, zeros):
+        axis.invert_yaxis()
+        axis.grid(axis="x", alpha=0.3)
+        axis.set_axisbelow(True)
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Picture", "Section", "run_section", "write_page"]
 
+_FIGURE = re.compile(r"-|[\d.,]+( ?(%|ms|MB))?")  # what stands at the right of its column
+
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
@@ -31,7 +34,7 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of a page: a table, pictures, text that a reader unfolds, and more tables to unfold."""
+    """A part of a page: a text, a table, pictures, text that a reader unfolds, and more tables to unfold."""
 
     title: str
     columns: Sequence[str] = ()
@@ -39,6 +42,7 @@ class Section:
     pictures: Sequence[Picture] = ()
     details: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tables: Sequence[Table] = ()
+    text: str = ""
 
 
 def run_section(run: RunDirectory, *, evaluation: Evaluation | None = None, examples: int = 40) -> Section:
@@ -68,7 +72,7 @@ def run_section(run: RunDirectory, *, evaluation: Evaluation | None = None, exam
         for name, value in figures.items()
         if isinstance(value, int | float | str)
     ]
-    return Section(run.experiment().name, ["figure", "value"], rows, pictures, details, tables)
+    return Section(f"{run.path.name}: {run.experiment().name}", ["figure", "value"], rows, pictures, details, tables)
 
 
 def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
@@ -81,6 +85,7 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.tests["figure"] = lambda cell: bool(_FIGURE.fullmatch(str(cell)))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(environment.get_template("page.html.jinja").render(title=title, sections=sections))
 
