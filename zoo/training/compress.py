@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.compression.base import AbstractAttachment, AbstractTransform, select
 from zoo.compression.cloning import copied
 from zoo.compression.distill import Distill
+from zoo.compression.dropout import dropout_scaled
 from zoo.errors import CompressionError, InvalidValueError
 from zoo.models.functional import functional
 from zoo.training.loop import fit
@@ -36,6 +37,7 @@ def compress(  # noqa: PLR0913  (what one training needs to be told; all by name
     batch_size: int = 128,
     distill: Distill | None = None,
     teacher: keras.Model | None = None,
+    dropout: float = 1.0,
     log: EpochLog | None = None,
 ) -> keras.Model:
     """Returns a copy of a functional model, trained through `transforms` and proved to be as they promise.
@@ -56,6 +58,7 @@ def compress(  # noqa: PLR0913  (what one training needs to be told; all by name
         batch_size: for a pair of arrays.
         distill: learn from a teacher as well.
         teacher: the teacher, in place of the run that `distill` names; by default `model` itself.
+        dropout: share of its rate that each dropout has while training; afterwards rates are as before.
         log: is called with the name of the transform and the figures of each of its epochs.
 
     Raises:
@@ -70,6 +73,8 @@ def compress(  # noqa: PLR0913  (what one training needs to be told; all by name
     rates = per_transform("learning_rate", learning_rate, transforms)
     if min(passes, default=1) < 1:
         raise InvalidValueError("epochs", "at least 1", epochs)
+    if not 0 <= dropout <= 1:
+        raise InvalidValueError("dropout", "from 0 to 1", dropout)
     functional(model, "Compression", CompressionError)
     check_transforms(model, transforms)
     batches = _counted(_batches(train_data, batch_size))
@@ -77,7 +82,7 @@ def compress(  # noqa: PLR0913  (what one training needs to be told; all by name
     with strategy.scope():
         copy = copied(model)
         teaching = None if distill is None else _Teacher(distill, model if teacher is None else teacher)
-    stages = _Stages(copy, _Settings(batches, loss, metrics, teaching, log))
+    stages = _Stages(copy, _Settings(batches, loss, metrics, teaching, dropout, log))
     settings = iter(zip(passes, rates, strict=True))
     for transform in transforms:
         stages.prepare(transform)
@@ -114,6 +119,7 @@ class _Settings:
     loss: Any
     metrics: Any
     teacher: _Teacher | None
+    dropout: float
     log: EpochLog | None
 
 
@@ -157,7 +163,8 @@ class _Stages:
             attachment = self._attached(transform, steps * epochs)
             trained = self._compiled(attachment, steps, epochs, learning_rate)
         name = type(transform).__name__.lower()
-        history = fit(trained, self._settings.batches, None, epochs=epochs, title=name)
+        with dropout_scaled(self._model, self._settings.dropout):
+            history = fit(trained, self._settings.batches, None, epochs=epochs, title=name)
         for row in history if self._settings.log else ():
             self._settings.log(name, row)  # pyright: ignore[reportOptionalCall]
         self._held.append(attachment)
