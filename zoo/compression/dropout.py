@@ -17,7 +17,7 @@ __all__ = ["dropout_scaled"]
 
 @contextlib.contextmanager
 def dropout_scaled(model: keras.Model, share: float) -> Iterator[None]:
-    """Makes every layer of a model that drops at random do so at that share of its rate; afterwards rates are as before.
+    """Makes every layer of a model that drops at random do so at that share of its rate, until the block ends.
 
     Dropout of all kinds, inside attention and recurrent cells as well. Other noise stays as it is.
 
