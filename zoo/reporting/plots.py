@@ -128,7 +128,7 @@ def layers_figure(layers: Sequence[LayerRow]) -> Figure:
     zeros.set_title("zeros", loc="left")
     zeros.set_yticks(places, [])
     for axis in (sizes, zeros):
-        axis.invert_yaxis()
+        axis.set_ylim(len(shown) - 0.4, -0.6)  # the first layer on top
         axis.grid(axis="x", alpha=0.3)
         axis.set_axisbelow(True)
     return figure
