@@ -108,6 +108,7 @@ COMPRESSIONS = {
 
 RECIPES = {
     "clustered": Entry("zoo.compression.recipe:clustered", "32 shared values"),
+    "deep": Entry("zoo.compression.recipe:deep", "94% zeros, then 5 shared values, taught by the dense model; long"),
     "edge": Entry("zoo.compression.recipe:edge", "a ladder: 8 bits for weights and activations, for LiteRT"),
     "fast": Entry("zoo.compression.recipe:fast", "a ladder: fewer channels, normalisations folded; quicker on a CPU"),
     "pruned": Entry("zoo.compression.recipe:pruned", "80% zeros"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+from pathlib import Path
 
 import click
 
@@ -16,6 +17,7 @@ FAMILIES = {
     "conv1d": "vowels_conv1d",
     "conv2d": "mnist_cnn",
     "conv_attention": "mnist_conv_attention",
+    "mlp": "mnist_lenet300",
     "resnet": "fashion_resnet20",
     "rnn": "vowels_lstm",
     "speech_ctc": "speech_ctc_ro",
@@ -84,3 +86,50 @@ def serve(configs: tuple[str, ...], calls: int, as_json: bool) -> None:
         print_json({"results": results})
     else:
         print_table(list(results[0]), [list(result.values()) for result in results])
+
+
+@bench.command("artifact")
+@click.argument("configs", nargs=-1)
+@click.option("--seeds", default=3, show_default=True, help="Trainings of each model that has a target.")
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("runs/bench-artifact"),
+    show_default=True,
+    help="What stands there is not done again.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def artifact(configs: tuple[str, ...], seeds: int, work: Path, as_json: bool) -> None:
+    """Train, compress, export and measure CONFIGS, by default all with a target and one of each family; takes hours.
+
+    Each is also packed as it was trained, and with weights of 8 bits. Cut off, it goes on where it was.
+
+    Example: zoo bench artifact mnist_lenet300 --seeds 1 --json
+    """
+    from zoo.config import find_config
+    from zoo.errors import InvalidValueError
+    from zoo.exporting.artifact_rows import summarised
+    from zoo.exporting.artifact_targets import TARGETS
+
+    if seeds < 1:
+        raise InvalidValueError("seeds", "at least 1", seeds)
+    chosen = [find_config(config) for config in configs or dict.fromkeys((*TARGETS, *FAMILIES.values()))]
+    with quiet_tensorflow():
+        from zoo.exporting.artifact_benchmark import ArtifactBench
+
+    bench = ArtifactBench(work, note)
+    compressed = [
+        bench.compressed(experiment, TARGETS[experiment.name], seed)
+        for experiment in chosen
+        if experiment.name in TARGETS
+        for seed in range(seeds)
+    ]
+    untrained = [bench.untrained(experiment) for experiment in chosen]
+    tables = {"summary": summarised(compressed, TARGETS), "compressed": compressed, "untrained": untrained}
+    documents = {name: [dataclasses.asdict(row) for row in rows] for name, rows in tables.items()}
+    if as_json:
+        print_json(documents)
+        return
+    for name, rows in documents.items():
+        if rows:
+            print_table(list(rows[0]), [list(row.values()) for row in rows], title=name)

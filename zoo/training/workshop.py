@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import gc
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,10 +118,11 @@ class Workshop:
             recipe.transforms,
             loss=task.losses(),
             metrics=task.metrics(),
-            epochs=recipe.epochs,
+            epochs=recipe.passes(self.steps_per_epoch),
             learning_rate=recipe.learning_rate,
             distill=recipe.distill,
             teacher=recipe.distill and self._teacher(recipe.distill),
+            dropout=recipe.dropout,
             log=lambda transform, row: history.append({"epoch": len(history), "transform": transform, **row}),
         )
         gc.collect()  # what Keras traced for the training refers to itself
@@ -131,6 +133,12 @@ class Workshop:
             history=tuple(history),
             learning_rate=max([start.learning_rate, *rates]),
         )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The batches of the training split; as many as can be where a source does not know its size."""
+        count = int(self._training_batches.cardinality())
+        return count if count > 0 else sys.maxsize
 
     def scores(self, model: keras.Model) -> dict[str, float]:
         """Returns the figures of a model on the validation split."""

@@ -1,0 +1,201 @@
+"""What compression buys: models trained, compressed, exported and measured beside `keras.Model.export`, from scratch.
+
+Everything is kept in a working directory, a run for each model, and what stands there is not done again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.config import Experiment
+from zoo.exporting.artifact_rows import Compressed, Target, Untrained
+from zoo.training.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    import keras
+
+    from zoo.exporting.measure import Measured
+
+__all__ = ["ArtifactBench"]
+
+_FLOAT_BYTES = 4
+_EXAMPLES = 32
+
+
+class ArtifactBench:
+    """Runs of one working directory.
+
+    Args:
+        directory: made where it is not there.
+        tell: is called with a line before each step.
+    """
+
+    def __init__(self, directory: Path, tell: Callable[[str], None]):
+        self._directory = directory
+        self._tell = tell
+
+    def compressed(self, experiment: Experiment, target: Target, seed: int) -> Compressed:
+        """Returns a row for a model, trained and compressed unless both stand there.
+
+        Raises:
+            ZooError: as training, compression and export do.
+        """
+        dense = self._trained(experiment, seed)
+        small = self._made_small(dense, experiment.name, target, seed)
+        figure, before, after = self._compared(dense, small)
+        model = dense.load_model()
+        paths = [self._exported(dense, "plain"), self._exported(small, "packed")]
+        reference, measured = self._measured(dense, paths)
+        float_bytes = _FLOAT_BYTES * model.count_params()
+        return Compressed(
+            config=experiment.name,
+            seed=seed,
+            recipe=" ".join([target.recipe, *target.overrides]),
+            figure=figure,
+            dense=before,
+            compressed=after,
+            lost_points=_points(dense, before, after),
+            float_bytes=float_bytes,
+            keras_export_bytes=self._keras_bytes(dense, model),
+            times=round(float_bytes / measured.bytes, 2),
+            bytes=measured.bytes,
+            gzip_bytes=measured.gzip_bytes,
+            load_ms=measured.load_ms,
+            memory_mb=measured.memory_mb,
+            p50_ms_1=measured.p50_ms_1,
+            p50_ms_32=measured.p50_ms_32,
+            **_ratios(measured, reference, "p50_ratio_1", "p50_ratio_32"),
+        )
+
+    def untrained(self, experiment: Experiment, seed: int = 0) -> Untrained:
+        """Returns a row for a model that is packed without being trained again, and rounded to 8 bits."""
+        dense = self._trained(experiment, seed)
+        model = dense.load_model()
+        rounded = self._rounded(dense, experiment.name, seed)
+        figure, before, after = self._compared(dense, rounded)
+        plain, packed = self._exported(dense, "plain"), self._exported(dense, "packed")
+        small = self._exported(rounded, "packed")
+        reference, as_is, int8 = self._measured(dense, [plain, packed, small])
+        float_bytes, keras_bytes = _FLOAT_BYTES * model.count_params(), self._keras_bytes(dense, model)
+        return Untrained(
+            config=experiment.name,
+            float_bytes=float_bytes,
+            keras_export_bytes=keras_bytes,
+            packed_bytes=as_is.bytes,
+            packed_of_export=round(as_is.bytes / keras_bytes, 3),
+            is_bit_exact=_is_bit_exact(model, packed),
+            int8_bytes=int8.bytes,
+            int8_of_float=round(int8.bytes / float_bytes, 3),
+            figure=figure,
+            float_figure=before,
+            int8_figure=after,
+            int8_lost_points=_points(dense, before, after),
+            **_ratios(int8, reference, "int8_p50_ratio_1", "int8_p50_ratio_32"),
+        )
+
+    def _trained(self, experiment: Experiment, seed: int) -> RunDirectory:
+        from zoo.training.loop import train
+
+        path = self._directory / f"{experiment.name}-{seed}"
+        if not (path / "model.keras").is_file():
+            self._tell(f"{path.name}: training")
+            training = dataclasses.replace(experiment.training, seed=seed)
+            train(dataclasses.replace(experiment, training=training), path, resume=(path / "config.json").is_file())
+        return RunDirectory.open(path)
+
+    def _made_small(self, dense: RunDirectory, config: str, target: Target, seed: int) -> RunDirectory:
+        from zoo import registry
+        from zoo.config import apply_overrides
+        from zoo.training.compress_run import compress_run
+
+        path = self._directory / f"{config}-{seed}-{target.recipe}"
+        overrides = [value.replace("{runs}", str(self._directory)) for value in target.overrides]
+        recipe = apply_overrides(registry.lookup(registry.RECIPES, "recipe", target.recipe)(), overrides)
+        return self._derived(path, lambda: compress_run(dense.path, recipe, path, recipe_name=target.recipe))
+
+    def _rounded(self, dense: RunDirectory, config: str, seed: int) -> RunDirectory:
+        from zoo.compression.quantize import Quantize
+        from zoo.compression.recipe import Recipe
+        from zoo.training.compress_run import compress_run
+
+        path, recipe = self._directory / f"{config}-{seed}-int8", Recipe(transforms=(Quantize("int8"),))
+        return self._derived(path, lambda: compress_run(dense.path, recipe, path, recipe_name="int8"))
+
+    def _derived(self, path: Path, make: Callable[[], Any]) -> RunDirectory:
+        if not (path / "model.keras").is_file():
+            self._tell(f"{path.name}: compression")
+            make()
+        return RunDirectory.open(path)
+
+    def _compared(self, dense: RunDirectory, small: RunDirectory) -> tuple[str, float, float]:
+        """Returns the name of the task's monitored figure, and both models' on the test split, seen once."""
+        from zoo.training.budget import monitored
+        from zoo.training.evaluation import evaluate
+
+        figure = monitored(dense.experiment().task)
+        values = []
+        for run in (dense, small):
+            if "test" not in run.metrics():
+                self._tell(f"{run.path.name}: the test split")
+                evaluate(run, "test")
+            values.append(float(run.metrics()["test"][figure]))
+        return figure, values[0], values[1]
+
+    def _exported(self, run: RunDirectory, form: str) -> Path:
+        from zoo.exporting.export import export_run
+
+        name = f"{run.path.name}-{form}"
+        path = self._directory / "models" / name / "1"
+        if not path.is_dir():
+            self._tell(f"{run.path.name}: export as {form}")
+            export_run(run.path, self._directory / "models", name=name, form=form)
+        return path
+
+    def _measured(self, run: RunDirectory, paths: Sequence[Path]) -> list[Measured]:
+        from zoo.exporting.measure import measure
+
+        self._tell(f"{run.path.name}: measuring {len(paths)} exports side by side")
+        return measure(paths, examples=self._examples(run))
+
+    def _examples(self, run: RunDirectory) -> dict[str, np.ndarray]:
+        """Returns real inputs of the run's export, rows first."""
+        from zoo.data.pipeline import take_arrays
+
+        experiment = run.experiment()
+        raw = take_arrays(experiment.data, experiment.splits.test, _EXAMPLES)
+        manifest = json.loads((self._exported(run, "plain") / "assets.extra/manifest.json").read_text())
+        return {name: raw[name] for name in manifest["signatures"]["serving_default"]["inputs"]}
+
+    def _keras_bytes(self, run: RunDirectory, model: keras.Model) -> int:
+        from zoo.exporting.measure import bytes_of
+
+        path = self._directory / "models" / f"{run.path.name}-keras" / "1"
+        if not path.is_dir():
+            model.export(str(path), verbose=False)
+        return bytes_of(path)
+
+
+def _points(run: RunDirectory, before: float, after: float) -> float:
+    worse = before - after if run.experiment().task.MONITOR_MODE == "max" else after - before
+    return round(100 * worse, 3)
+
+
+def _ratios(measured: Measured, reference: Measured, one: str, many: str) -> Mapping[str, float]:
+    return {
+        one: round(measured.p50_ms_1 / reference.p50_ms_1, 3),
+        many: round(measured.p50_ms_32 / reference.p50_ms_32, 3),
+    }
+
+
+def _is_bit_exact(model: keras.Model, packed: Path) -> bool:
+    """Tells whether a packed export decodes to the model's weights."""
+    from zoo.exporting.packing.reading import loaded_weights
+
+    pairs = zip(model.weights, loaded_weights(model, packed), strict=True)
+    return all(np.asarray(weight.numpy()).tobytes() == loaded.tobytes() for weight, loaded in pairs)
