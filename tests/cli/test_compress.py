@@ -91,7 +91,7 @@ def test_a_search_prints_one_document(zoo, dense, tmp_path, monkeypatch):
         return [Measured(1, 1, 1.0, 1.0, 0.5, 1.0) for _ in paths]
 
     monkeypatch.setattr(search, "measure", fake)
-    options = ("--search", "--points", "1", "--set", "epochs=1")
+    options = ("--search", "--points", "1", "--set", "epochs=1", "--set", "min_steps=0")
     status, out, err = zoo("compress", dense, "--run-dir", tmp_path / "out", *options, "--json")
     assert status == 0, err
     document = json.loads(out)

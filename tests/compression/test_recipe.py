@@ -54,9 +54,9 @@ def test_fields_that_may_be_set():
         tiny(), ["epochs=2", "learning_rate=0.01", "max_loss=0.05", "flights.0.rungs.1.transforms.0.sparsity=0.85"]
     )
     assert ladder.max_loss == 0.05
-    pruning, clustering = ladder.set_flights()
-    assert {rung.epochs for rung in (*pruning.rungs, *clustering.rungs)} == {2}
-    assert {rung.learning_rate for rung in (*pruning.rungs, *clustering.rungs)} == {0.01}
+    rungs = [rung for flight in ladder.set_flights() for rung in flight.rungs]
+    assert {(rung.epochs, rung.learning_rate, rung.min_steps) for rung in rungs} == {(2, 0.01, 0)}
+    pruning = ladder.set_flights()[0]
     assert pruning.rungs[1].transforms[0] == dataclasses.replace(
         tiny().flights[0].rungs[1].transforms[0], sparsity=0.85
     )
@@ -72,6 +72,15 @@ def test_epochs_are_those_of_transforms_that_train():
     assert Recipe(transforms=(PruneChannels(0.5), FoldBatchNorm(), Cluster(4)), epochs=3).num_epochs() == 6
     assert Recipe(transforms=(Prune(0.5), Cluster(4)), epochs=(3, 5)).num_epochs() == 8
     assert Recipe(transforms=(Quantize("int8"),)).num_epochs() == 0
+
+
+def test_a_small_data_set_takes_more_epochs():
+    recipe = Recipe(transforms=(Prune(0.5), Cluster(4)), epochs=(3, 20), min_steps=100)
+    assert recipe.passes(1000) == (3, 20)
+    assert recipe.passes(8) == (13, 20)
+    assert recipe.num_epochs(8) == 33
+    with pytest.raises(InvalidValueError, match="min_steps"):
+        Recipe(transforms=(Prune(0.5),), min_steps=-1)
 
 
 def test_label_names_the_first_hyperparameter():

@@ -25,7 +25,9 @@ TINY = apply_overrides(
     descriptors.MODELS["conv2d"]["dense"].experiment(epochs=6, batch_size=8, learning_rate=5e-3),
     ["model.filters=8,12", "model.dense_units=24"],
 )
-GRID = Grid(bits=("int8",), values=(8,), sparsities=(0.5,), channels=(), epochs=1, ending_epochs=1, refinements=1)
+GRID = Grid(
+    bits=("int8",), values=(8,), sparsities=(0.5,), channels=(), epochs=1, min_steps=0, ending_epochs=1, refinements=1
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,9 @@ def measured(paths):
 
 def test_every_point_is_a_run_and_a_version(run, tmp_path, capsys):
     folder = tmp_path / "search"
-    grid = Grid(bits=(), values=(8,), sparsities=(0.5,), channels=(), epochs=1, ending_epochs=1, refinements=0)
+    grid = Grid(
+        bits=(), values=(8,), sparsities=(0.5,), channels=(), epochs=1, min_steps=0, ending_epochs=1, refinements=0
+    )
     document = search_run(run.path, folder, grid, measuring=measured)
     assert json.loads((folder / "search.json").read_text()) == json.loads(json.dumps(document))
     assert [point["name"] for point in document["points"]] == [
@@ -157,7 +161,7 @@ def test_no_point_is_begun_that_would_end_too_late(run, tmp_path, made, monkeypa
 
 def test_what_cannot_be_made_is_noted_and_left_out(run, tmp_path, monkeypatch):
     monkeypatch.setattr("zoo.compression.channels.channel_groups", lambda model: [])
-    grid = Grid(bits=("int8",), values=(), sparsities=(), channels=(0.5,), epochs=1, refinements=0)
+    grid = Grid(bits=("int8",), values=(), sparsities=(), channels=(0.5,), epochs=1, min_steps=0, refinements=0)
     document = search_run(run.path, tmp_path / "search", grid, measuring=measured)
     assert [point["name"] for point in document["points"]] == ["001-int8"]
     assert "no channels to remove" in document["refused"]["channels0.5"]
@@ -202,7 +206,7 @@ def test_fields_of_the_grid_may_be_set():
 
 @pytest.mark.slow
 def test_latencies_are_measured_side_by_side(run, tmp_path):
-    grid = Grid(bits=("int8",), values=(), sparsities=(), channels=(0.3,), epochs=1, refinements=0)
+    grid = Grid(bits=("int8",), values=(), sparsities=(), channels=(0.3,), epochs=1, min_steps=0, refinements=0)
     document = search_run(run.path, tmp_path / "search", grid)
     everything = [*document["references"], *document["points"]]
     assert len(everything) == 5

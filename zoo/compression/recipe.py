@@ -221,7 +221,7 @@ def small() -> Ladder:
 def tiny() -> Ladder:
     """Returns as many zeros as hold, by one threshold for all layers, then as few shared values as hold.
 
-    Each rung learns from the dense model, without dropout, as `deep` does; what is neither pruned nor shared is rounded.
+    Each rung learns from the dense model, without dropout, as `deep` does; biases and scales are rounded at the end.
     """
     zeros = (0.8, 0.9, 0.94, 0.96, 0.97, 0.98)
     values = (32, 16, 8, 5)

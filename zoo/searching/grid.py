@@ -62,6 +62,7 @@ class Grid:
         learning_rate: at their beginning.
         ending_epochs: passes for each clustering.
         ending_learning_rate: at its beginning.
+        min_steps: training steps of each training at least: more epochs where a data set is small.
         refinements: points tried between neighbours of the front, when the grid is done.
 
     Raises:
@@ -76,6 +77,7 @@ class Grid:
     learning_rate: float = 1e-3
     ending_epochs: int = 2
     ending_learning_rate: float = 3e-4
+    min_steps: int = 400
     refinements: int = 8
 
     def __post_init__(self) -> None:
@@ -104,6 +106,7 @@ class Grid:
             return Recipe(
                 transforms=(FoldBatchNorm(), Cluster(setting.values)),
                 epochs=self.ending_epochs,
+                min_steps=self.min_steps,
                 learning_rate=self.ending_learning_rate,
                 distill=Distill(),
             )

@@ -72,7 +72,7 @@ class _Trial:
         started, row = time.monotonic(), {"transforms": label((*start.transforms, *recipe.transforms))}
         candidate = self._made(recipe, start, row)
         seconds = time.monotonic() - started
-        self._seconds, self._epochs = self._seconds + seconds, self._epochs + recipe.num_epochs()
+        self._seconds, self._epochs = self._seconds + seconds, self._epochs + self._num_epochs(recipe)
         row |= {"held": candidate is not None, "seconds": round(seconds, 1)}
         self.rows.append(row)
         self._tell_row(row, recipe)
@@ -114,7 +114,10 @@ class _Trial:
             place = next((index for index, rung in enumerate(rungs) if rung is recipe), None)
             if place is not None:
                 del rungs[: None if ends else place + 1]
-        return sum(rung.num_epochs() for rungs in self._ahead for rung in rungs)
+        return sum(self._num_epochs(rung) for rungs in self._ahead for rung in rungs)
+
+    def _num_epochs(self, recipe: Recipe) -> int:
+        return recipe.num_epochs(self._workshop.steps_per_epoch)
 
 
 def _nothing_held(budget: Budget, rows: list[dict[str, Any]]) -> str:
