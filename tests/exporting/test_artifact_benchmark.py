@@ -17,7 +17,8 @@ TARGET = Target(recipe="pruned_clustered", overrides=("epochs=1", "transforms.0.
 
 def fake_measure(paths, *, examples=None, calls=200):
     """Stands for the process that measures: bytes are real, the second directory is twice as slow as the first."""
-    assert {"image"} == set(examples)
+    assert examples is not None
+    assert set(examples) == {"image"}
     return [
         measure.Measured(measure.bytes_of(path), measure.gzip_bytes_of(path), 1.0, 2.0, 1.0 + number, 10.0 + number)
         for number, path in enumerate(paths)
