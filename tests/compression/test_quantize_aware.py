@@ -11,7 +11,8 @@ from zoo.compression.base import named_weights
 from zoo.compression.cluster import Cluster
 from zoo.compression.prune import Prune
 from zoo.compression.quantize_aware import BITS, QuantizeAware
-from zoo.compression.scales import channel_axes, rounded, starting_scale
+from zoo.compression.scales import rounded, starting_scale
+from zoo.compression.sharing import channel_axes
 from zoo.errors import InvalidValueError
 from zoo.training.compress import compress
 

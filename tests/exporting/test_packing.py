@@ -1,5 +1,6 @@
 """The packed form: every kind of tensor in every coding back bit for bit, in a graph of few bytes."""
 
+import dataclasses
 import time
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 import zoo
 from zoo.exporting.packing import encoding
 from zoo.exporting.packing.decoding import Packed
-from zoo.exporting.packing.encoding import CODINGS, Coded, coded, with_codings
+from zoo.exporting.packing.encoding import CODINGS, coded, with_codings
 from zoo.exporting.packing.store import Store
 
 RANDOM = np.random.default_rng(0)
@@ -35,6 +36,16 @@ def scaled(shape=(33, 20), axes=(0,), bits=8, zeros=0.0):
     return np.float32(steps) * np.float32(scales)
 
 
+def books(shape=(60, 24), axes=(1,), values=12, zeros=0.0):
+    """Returns values of their own for each entry of the last axes or the first."""
+    channels = int(np.prod([shape[axis] for axis in axes]))
+    table = np.sort(RANDOM.normal(size=(channels, values)).astype("float32"), axis=1)
+    sizes = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    array = table[np.arange(channels).reshape(sizes), RANDOM.integers(0, values, shape)]
+    array[RANDOM.random(shape) < zeros] = 0
+    return array
+
+
 SPECIAL = RANDOM.choice(np.array([-0.0, 0.0, 1e-42, np.inf, np.nan, 3.5], "float32"), size=(40, 30))
 ARRAYS = {
     "floats": plain(),
@@ -54,6 +65,11 @@ ARRAYS = {
     "int8-two-axes": scaled((24, 4, 6), axes=(0,)),
     "int8-one-scale": scaled((24, 30), axes=(0, 1)),
     "int8-sparse": scaled((300, 200), zeros=0.98),
+    "books-last-axis": books(),
+    "books-first-axis": books((30, 90), axes=(0,)),
+    "books-two-axes": books((60, 5, 6), axes=(1, 2)),
+    "books-sparse": books((100, 40), zeros=0.9),
+    "books-special": np.where(RANDOM.random((80, 30)) < 0.2, np.float32(-0.0), books((80, 30))),
     "int4-kernel": scaled((3, 3, 8, 16), axes=(0, 1, 2), bits=4),
 }
 
@@ -80,10 +96,7 @@ def test_each_tensor_comes_back_bit_for_bit_by_itself(name):
 @pytest.mark.parametrize("coding", [None, *CODINGS])
 def test_all_together_in_one_coding_or_mixed(coding):
     tensors = [coded(array) for array in ARRAYS.values()]
-    if coding is None:
-        tensors = with_codings(tensors)
-    else:
-        tensors = [Coded(t.shape, t.floats, t.codes, t.inner, coding) for t in tensors]
+    tensors = with_codings(tensors) if coding is None else [dataclasses.replace(t, coding=coding) for t in tensors]
     for array, value in zip(ARRAYS.values(), returned(tensors), strict=True):
         same(array, value)
 
@@ -95,6 +108,11 @@ def test_all_together_in_one_coding_or_mixed(coding):
         ("257-values", "floats"),
         ("256-values", "codebook"),
         ("sparse", "codebook"),
+        ("books-last-axis", "books"),
+        ("books-first-axis", "books"),
+        ("books-two-axes", "books"),
+        ("books-sparse", "books"),
+        ("books-special", "books"),
         ("int8-last-axis", "scaled"),
         ("int8-first-axis", "scaled"),
         ("int8-two-axes", "scaled"),

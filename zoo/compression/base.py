@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["AbstractAttachment", "AbstractTransform", "is_clustered", "named_weights", "pruned_before", "select"]
+__all__ = ["AbstractAttachment", "AbstractTransform", "named_weights", "pruned_before", "select"]
 
 _PRUNED_SHARE = 0.1
-_FEW_VALUES = 256
-_LEAST_SHARED = 2  # weights per value
 
 
 class AbstractAttachment(abc.ABC):
@@ -162,14 +160,6 @@ def pruned_before(values: np.ndarray) -> np.ndarray:
     """
     zeros = values == 0
     return zeros & (_PRUNED_SHARE <= zeros.mean() < 1)
-
-
-def is_clustered(values: np.ndarray) -> bool:
-    """Tells whether a tensor has so few distinct values that they must be shared on purpose."""
-    import numpy as np
-
-    distinct = len(np.unique(values))
-    return distinct <= _FEW_VALUES and distinct * _LEAST_SHARED <= values.size
 
 
 def _matches(path: str, pattern: str) -> bool:

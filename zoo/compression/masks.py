@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from zoo.compression import _tfmot
 from zoo.compression.base import AbstractAttachment, pruned_before
+from zoo.compression.sharing import shared_rows
 from zoo.errors import CompressionError
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Masks(AbstractAttachment):
         zeros = {path: pruned_before(values.get(path, np.ones(weight.shape))) for path, weight in weights.items()}
         self._kept = {path: np.float32(1) - zero for path, zero in zeros.items()}
         self._masks = {path: _shared_variable(kept) for path, kept in self._kept.items()}
+        # Where many weights are equal, no threshold leaves as many as asked for.
+        self._tied = {path for path, value in values.items() if path in weights and shared_rows(path, value)}
         self._schedule = self._make_schedule(num_steps)
 
     def _make_schedule(self, num_steps: int) -> Any:
@@ -94,8 +97,13 @@ class Masks(AbstractAttachment):
 
     def _layer_masks(self, values: Mapping[str, tf.Tensor], sparsity: tf.Tensor) -> dict[str, tf.Tensor]:
         compute = _tfmot.mask_of(sparsity, self._transform.block, self._transform.m_by_n)
-        if self._transform.block == (1, 1):
+        if self._transform.m_by_n:
             return {path: compute(value) for path, value in values.items()}
+        if self._transform.block == (1, 1):
+            return {
+                path: _largest(value, sparsity) if path in self._tied else compute(value)
+                for path, value in values.items()
+            }
         shapes = {path: value.shape for path, value in values.items()}
         matrices = {path: tf.reshape(value, _matrix(shapes[path])) for path, value in values.items()}
         return {path: tf.reshape(compute(matrix), shapes[path]) for path, matrix in matrices.items()}
@@ -134,6 +142,16 @@ def _shared_variable(value: np.ndarray) -> tf.Variable:
 
 def _matrix(shape: Any) -> list[int]:
     return [int(np.prod(shape[:-1])), int(shape[-1])]
+
+
+def _largest(value: tf.Tensor, sparsity: tf.Tensor) -> tf.Tensor:
+    """Returns the mask that leaves the largest weights, of equal ones the first."""
+    magnitudes = tf.reshape(tf.abs(value), [-1])
+    size = tf.size(magnitudes)
+    kept = tf.maximum(tf.round(tf.cast(size, tf.float32) * (1 - tf.cast(sparsity, tf.float32))), 1)
+    chosen = tf.argsort(magnitudes, direction="DESCENDING", stable=True)[: tf.cast(kept, tf.int32)]
+    mask = tf.scatter_nd(chosen[:, None], tf.ones_like(chosen, value.dtype), size[None])
+    return tf.reshape(mask, value.shape)
 
 
 def _global_masks(values: Mapping[str, tf.Tensor], sparsity: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -9,13 +9,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.compression.base import AbstractAttachment, is_clustered, named_weights, pruned_before
+from zoo.compression.base import AbstractAttachment, named_weights, pruned_before
+from zoo.compression.sharing import Rows, distinct_nonzero, shared_rows
 
 __all__ = ["Preserve"]
 
 
 class Preserve(AbstractAttachment):
     """Holds the zeros of sparse weights, and in clustered ones the cluster of each weight; their values are trained.
+
+    Values may be shared in the whole weight or in each channel; in a channel up to 32.
 
     Args:
         weights: variables by path; those without such a structure are left out.
@@ -26,11 +29,11 @@ class Preserve(AbstractAttachment):
         self._kept = {path: ~zeros for path, value in found.items() if (zeros := pruned_before(value)).any()}
         self._codes: dict[str, np.ndarray] = {}
         self._centroids: dict[str, keras.Variable] = {}
-        for path, value in found.items():
-            if is_clustered(value):
-                book, codes = np.unique(value, return_inverse=True)
-                self._codes[path] = codes.reshape(value.shape).astype("int32")
-                self._centroids[path] = keras.Variable(book, name=f"{path.replace('/', '_')}_values")
+        self._rows = {path: rows for path, value in found.items() if (rows := shared_rows(path, value))}
+        self._distinct = {path: distinct_nonzero(rows.of(found[path])) for path, rows in self._rows.items()}
+        for path, rows in self._rows.items():
+            books, self._codes[path] = _books(rows, found[path])
+            self._centroids[path] = keras.Variable(books, name=f"{path.replace('/', '_')}_values")
         self.weights = {path: weight for path, weight in weights.items() if path in self._kept or path in self._codes}
 
     @classmethod
@@ -53,9 +56,19 @@ class Preserve(AbstractAttachment):
     def verify(self, path: str, value: np.ndarray) -> str | None:
         if path in self._kept and value[~self._kept[path]].any():
             return "weights that were zero before are no longer"
-        if path in self._codes and len(np.unique(value)) > (most := self._centroids[path].shape[0]):
-            return f"{len(np.unique(value))} distinct values, {most} before"
+        # Weights may have been pruned since: zero does not count.
+        if path in self._rows and (distinct_nonzero(self._rows[path].of(value)) > self._distinct[path]).any():
+            return f"has more distinct values than before, {self._distinct[path].max()} at most beside zero"
         return None
+
+
+def _books(rows: Rows, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the distinct values of all rows one after another, each as many as the most has, and where each is."""
+    found = [np.unique(row, return_inverse=True) for row in rows.of(value)]
+    most = max(len(book) for book, _ in found)
+    books = np.concatenate([np.pad(book, (0, most - len(book)), mode="edge") for book, _ in found])
+    codes = np.stack([codes.ravel() + number * most for number, (_, codes) in enumerate(found)])
+    return books, rows.back(codes).astype("int32")
 
 
 @tf.custom_gradient

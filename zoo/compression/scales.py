@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.compression.base import AbstractAttachment, is_clustered, pruned_before
+from zoo.compression.base import AbstractAttachment, pruned_before
 from zoo.compression.quantize_aware import BITS
+from zoo.compression.sharing import channel_axes, distinct_per_row, shared_rows
 
-__all__ = ["Scales", "channel_axes", "grid_axes", "rounded", "starting_scale"]
+__all__ = ["Scales", "grid_axes", "rounded", "starting_scale"]
 
 _SHARES = np.linspace(0.3, 1.0, 29)  # of the largest magnitude, tried as the end of the grid
 _LEAST = 1e-12
-_ATTENTION = ("query", "key", "value")
 
 
 class Scales(AbstractAttachment):
@@ -32,7 +32,8 @@ class Scales(AbstractAttachment):
         self.weights = weights
         self._low, self._high = BITS[bits]
         self._bits = bits
-        self._shared = {path: len(np.unique(values[path])) for path in weights if is_clustered(values[path])}
+        self._shared = {path: rows for path in weights if (rows := shared_rows(path, values[path]))}
+        self._distinct = {path: distinct_per_row(rows.of(values[path])) for path, rows in self._shared.items()}
         self._axes = {path: grid_axes(path, values[path]) for path in weights}
         self._start = {path: starting_scale(values[path], self._axes[path], self._low, self._high) for path in weights}
         # The logarithm of what the scale has grown by: a step of Adam moves large and small scales alike.
@@ -65,27 +66,18 @@ class Scales(AbstractAttachment):
             return f"is not {self._bits} times a scale per channel"
         if path in self._pruned and value[self._pruned[path]].any():
             return "weights that were pruned before are no longer zero"
-        if len(np.unique(value)) > self._shared.get(path, value.size):
-            return f"{len(np.unique(value))} distinct values, {self._shared[path]} before"
+        if path in self._shared:
+            now, before = distinct_per_row(self._shared[path].of(value)), self._distinct[path]
+            if (now > before).any():
+                row = int(np.argmax(now - before))
+                return f"{now[row]} distinct values, {before[row]} before"
         return None
 
 
 def grid_axes(path: str, value: np.ndarray) -> tuple[int, ...]:
-    """Returns the axes with a scale for each entry: those of channels, and none for a tensor that was clustered."""
-    return () if is_clustered(value) else channel_axes(path, value.shape)
-
-
-def channel_axes(path: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns the axes of a weight that have a scale for each of their entries."""
-    layer, _, name = path.rpartition("/")
-    last = len(shape) - 1
-    if name.startswith("embeddings"):
-        return (0,)
-    if len(shape) == 3 and layer.rpartition("/")[2] in _ATTENTION:  # [D, H, K]
-        return (1, 2)
-    if name.startswith("depthwise_kernel") or (len(shape) == 4 and "depthwise" in layer.rpartition("/")[2]):
-        return (last - 1, last)
-    return (last,)
+    """Returns the axes with a scale for each entry: those of channels, none for a tensor that was clustered as one."""
+    rows = shared_rows(path, value)
+    return rows.axes if rows else channel_axes(path, value.shape)
 
 
 def starting_scale(values: np.ndarray, axes: tuple[int, ...], low: int, high: int) -> np.ndarray:

@@ -17,7 +17,7 @@ __all__ = ["Packed", "deflated"]
 
 _ZOPFLI_LIMIT = 1 << 19
 _BEST_LIMIT = 1 << 23  # beyond, the last percent takes minutes
-_KINDS: tuple[Kind, ...] = ("floats", "codebook", "scaled")
+_KINDS: tuple[Kind, ...] = ("floats", "codebook", "books", "scaled")
 
 
 class Packed:
@@ -142,6 +142,19 @@ def _codebooks(tensors: Sequence[Coded], floats: tf.Tensor, codes: Sequence[tf.T
     return [_shaped(*pair) for pair in zip(_split(flat, sizes), _shapes(tensors), strict=True)]
 
 
+def _books(tensors: Sequence[Coded], floats: tf.Tensor, codes: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    flat = _split(_joined(codes), [tensor.size for tensor in tensors])
+    books = _split(floats, [len(tensor.floats) for tensor in tensors])
+    return [_books_one(*one) for one in zip(tensors, flat, books, strict=True)]
+
+
+def _books_one(tensor: Coded, codes: tf.Tensor, books: tf.Tensor) -> tf.Tensor:
+    channels = len(tensor.floats) // tensor.values
+    starts = tf.range(0, len(tensor.floats), tensor.values)[:, None]
+    places = tf.cast(tf.reshape(codes, [-1, channels, tensor.inner]), tf.int32) + starts
+    return tf.reshape(tf.gather(books, places), tensor.shape)
+
+
 def _scaled(tensors: Sequence[Coded], floats: tf.Tensor, codes: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     steps = _split(tf.cast(tf.bitcast(_joined(codes), tf.int8), tf.float32), [tensor.size for tensor in tensors])
     scales = _split(floats, [len(tensor.floats) for tensor in tensors])
@@ -161,4 +174,4 @@ def _shapes(tensors: Sequence[Coded]) -> list[tuple[int, ...]]:
 
 
 _DECODERS = {"bytes": _bytes, "gaps": _gaps, "mask": _mask}
-_KIND_DECODERS = {"floats": _floats, "codebook": _codebooks, "scaled": _scaled}
+_KIND_DECODERS = {"floats": _floats, "codebook": _codebooks, "books": _books, "scaled": _scaled}

@@ -1,7 +1,8 @@
 """How a weight tensor is written in few bytes, bit for bit; numpy alone.
 
 A tensor is stood for by its values as they are, by codes into a codebook (a tensor of few distinct values, as pruning
-and clustering leave it), or by codes that are whole numbers times a scale per channel (as quantisation leaves it). What
+and clustering leave it) or into one for each channel, or by codes that are whole numbers times a scale per channel (as
+quantisation leaves it). What
 a tensor is, is read from its values alone, so that any model is packed well, also one that the zoo never saw. Codes
 where one value prevails are written as the places and the codes of the others. Paper: arXiv 1510.00149, section 4.
 """
@@ -18,12 +19,13 @@ import numpy as np
 __all__ = ["CODINGS", "Coded", "Coding", "Kind", "coded", "streams_of", "with_codings"]
 
 Coding = Literal["bytes", "gaps", "mask"]
-Kind = Literal["floats", "codebook", "scaled"]
+Kind = Literal["floats", "codebook", "books", "scaled"]
 CODINGS: tuple[Coding, ...] = ("bytes", "gaps", "mask")
 
 _MAX_CODES = 256  # a code is one byte
 _MAX_STEPS = 127  # of a scale, on either side of zero
 _GROUP_BYTES = 260  # of graph that the first tensor of a coding costs
+_MANY_VALUES = 32  # from here on a codebook for each channel may be shorter
 _SAMPLED_CHANNELS = 4
 _QUICK_ESTIMATE = 1 << 20
 
@@ -34,10 +36,12 @@ class Coded:
 
     Attributes:
         shape: of the tensor.
-        floats: float32; the values themselves, the codebook, or the scales.
+        floats: float32; the values themselves, the codebook, the codebooks one after another, or the scales.
         codes: uint8 [size], None where `floats` are the values. The code 0 is the value that prevails.
-        inner: 0 for a codebook; else element `i` is its code as int8 times `floats[i // inner % len(floats)]`.
+        inner: 0 for a codebook; else element `i` is of channel `i // inner % channels`: its code as int8 times that
+            scale, or its code into that codebook.
         coding: how the codes are written.
+        values: in each channel's codebook; 0 where there is none for each.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +49,7 @@ class Coded:
     codes: np.ndarray | None = None
     inner: int = 0
     coding: Coding = "bytes"
+    values: int = 0
 
     @property
     def size(self) -> int:
@@ -56,6 +61,8 @@ class Coded:
         """What stands for the values."""
         if self.codes is None:
             return "floats"
+        if self.values:
+            return "books"
         return "scaled" if self.inner else "codebook"
 
     def bits(self) -> int:
@@ -67,7 +74,11 @@ def coded(array: np.ndarray) -> Coded:
     """Returns the shortest way to write a float32 tensor, its codes in the best coding of its own."""
     flat = np.ascontiguousarray(array, "float32").ravel()
     plain = Coded(array.shape, flat)
-    candidates = [_with_best_coding(found) for found in (_as_codebook(array), _as_scaled(array)) if found is not None]
+    codebook, scaled = _as_codebook(array), _as_scaled(array)
+    found = [codebook, scaled]
+    if scaled is None and (codebook is None or len(codebook.floats) > _MANY_VALUES):
+        found.append(_as_books(array))
+    candidates = [_with_best_coding(one) for one in found if one is not None]
     return min([plain, *candidates], key=estimated_bytes)
 
 
@@ -153,22 +164,79 @@ def _as_codebook(array: np.ndarray) -> Coded | None:
 def _as_scaled(array: np.ndarray) -> Coded | None:
     """Returns a tensor as whole numbers times a scale per channel, or None where it is none.
 
-    Channels are the last axis, the last two, the first, or there is one for all.
+    There may be one channel for all.
     """
     values = np.ascontiguousarray(array, "float32")  # a scalar becomes [1]
     if not values.size or not np.isfinite(values).all() or np.signbit(values[values == 0]).any():
         return None
-    shape, size = values.shape, values.size
-    layouts = {(shape[-1], 1), (shape[0], size // max(shape[0], 1)), (1, size)}
-    if values.ndim > 2:
-        layouts.add((shape[-2] * shape[-1], 1))
-    for channels, inner in sorted(layouts):
-        columns = np.moveaxis(values.reshape(-1, channels, inner), 1, -1).reshape(-1, channels)
+    for channels, inner in _layouts(values.shape):
+        columns = _columns(values, channels, inner)
         if len(columns) < 2 or (scales := _scales(columns)) is None:
             continue
         codes = np.rint(values.reshape(-1, channels, inner) / scales[:, None]).astype(np.int8).view(np.uint8)
         return Coded(array.shape, scales, codes.ravel(), inner)
     return None
+
+
+def _as_books(array: np.ndarray) -> Coded | None:
+    """Returns a tensor by the distinct values of each channel, or None where they are too many to be worth it."""
+    bits = np.ascontiguousarray(array, "float32").view(np.uint32)  # by bits: what is decoded is what went in
+    for channels, inner in _layouts(bits.shape):
+        columns = _columns(bits, channels, inner)
+        sample = columns[:, :: max(1, channels // _SAMPLED_CHANNELS)]
+        if channels > 1 and _most_distinct(sample) * 2 <= len(columns) and _most_distinct(columns) <= _MAX_CODES:
+            books, codes = _books(columns.T)
+            rows = codes.T.reshape(-1, inner, channels)
+            return Coded(
+                array.shape,
+                books.view(np.float32),
+                np.moveaxis(rows, -1, 1).ravel(),
+                inner,
+                values=len(books) // channels,
+            )
+    return None
+
+
+def _most_distinct(columns: np.ndarray) -> int:
+    ordered = np.sort(columns, axis=0)
+    return 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1], axis=0).max(initial=0))
+
+
+def _books(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the codebooks of all rows, uint32 [C * k], and the codes, uint8 [C, M].
+
+    Values rise from code to code, so that the codes of channels are alike; where zero prevails it comes first in each.
+    """
+    zero_first = np.count_nonzero(rows == 0) * 4 > rows.size
+    found = []
+    for row in rows:
+        book = np.unique(row)
+        book = book[np.argsort(book.view(np.float32), kind="stable")]
+        found.append(np.concatenate([[np.uint32(0)], book[book != 0]]) if zero_first else book)
+    most = max(len(book) for book in found)
+    codes = np.stack([_code_of(book, row) for book, row in zip(found, rows, strict=True)])
+    return np.concatenate([np.pad(book, (0, most - len(book)), mode="edge") for book in found]), codes
+
+
+def _code_of(book: np.ndarray, row: np.ndarray) -> np.ndarray:
+    order = np.argsort(book)
+    return order[np.searchsorted(book[order], row)].astype(np.uint8)
+
+
+def _layouts(shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Returns `(channels, inner)` of the channels tried: one for all, the last axis, the last two, the first."""
+    size = int(np.prod(shape))
+    if not size or not shape:
+        return []
+    layouts = {(shape[-1], 1), (shape[0], size // shape[0]), (1, size)}
+    if len(shape) > 2:
+        layouts.add((shape[-2] * shape[-1], 1))
+    return sorted(layouts)
+
+
+def _columns(values: np.ndarray, channels: int, inner: int) -> np.ndarray:
+    """Returns the values of each channel as a column."""
+    return np.moveaxis(values.reshape(-1, channels, inner), 1, -1).reshape(-1, channels)
 
 
 def _scales(columns: np.ndarray) -> np.ndarray | None:
