@@ -123,6 +123,11 @@ def _replace(value: Any, changes: Mapping[str, Any], path: str) -> Any:
 
 
 def _changed(current: Any, hint: Any, change: Any, path: str) -> Any:
+    group = _optional_group(hint)
+    if group is not None:
+        if isinstance(change, str) and change.lower() in ("none", "null"):
+            return None
+        current, hint = current or group(), group
     is_group = dataclasses.is_dataclass(hint) or dataclasses.is_dataclass(current)
     if isinstance(change, Mapping):
         if not is_group and not isinstance(current, tuple):
@@ -141,6 +146,9 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             raise UsageError(f"`{path}` must be an object with a `type`. Received: {value!r}.")
         cls = registry.lookup(table, kind, value["type"])
         return build_from(cls, {key: item for key, item in value.items() if key != "type"}, path)
+    group = _optional_group(hint)
+    if group is not None:
+        return None if value is None else _convert(group, value, path)
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise UsageError(f"`{path or 'The configuration'}` must be an object. Received: {value!r}.")
@@ -148,6 +156,13 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if typing.get_origin(hint) is tuple and typing.get_args(hint)[0] in _TABLES:
         return tuple(_convert(typing.get_args(hint)[0], item, f"{path}.{i}") for i, item in enumerate(value))
     return _validated(hint, path, value, lambda adapter: adapter.validate_python(value))
+
+
+def _optional_group(hint: Any) -> Any:
+    """Returns the dataclass of `SomeDataclass | None`, or None where the annotation is something else."""
+    kinds = typing.get_args(hint)
+    groups = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+    return groups[0] if len(groups) == 1 and set(kinds) == {groups[0], type(None)} else None
 
 
 def _from_text(hint: Any, text: str, path: str) -> Any:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from zoo.compression.base import AbstractTransform
+from zoo.compression.distill import Distill
 from zoo.data.base import AbstractSource
 from zoo.errors import InvalidValueError
 from zoo.features.base import AbstractFeature
@@ -91,7 +92,12 @@ class Training:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Everything a run is made of."""
+    """Everything a run is made of.
+
+    Args:
+        transforms: what compression did to the model, in order.
+        distill: train with a teacher, a run whose model stands for one of more weights.
+    """
 
     name: str
     data: AbstractSource
@@ -101,6 +107,7 @@ class Experiment:
     task: AbstractTask
     training: Training
     transforms: tuple[AbstractTransform, ...] = ()
+    distill: Distill | None = None
 
     def __post_init__(self) -> None:
         if self.training.early_stopping and not self.splits.validation:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.config import Experiment, from_json, to_json
-from zoo.errors import RunDirectoryError, TrainingError
+from zoo.errors import InvalidValueError, RunDirectoryError, TrainingError
 from zoo.training import inputs
 from zoo.training.evaluation import evaluate
 from zoo.training.graph_errors import told_as_data_errors
@@ -22,6 +22,8 @@ from zoo.training.strategy import open_strategy, steps_per_execution
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+    from zoo.compression.distill import Teaching
 
 __all__ = ["compiled", "fit", "train"]
 
@@ -39,6 +41,7 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
         UsageError: a value of the experiment is of the wrong kind.
         RunDirectoryError: the directory is in use, or holds another experiment.
         DataError: the data is not there, or does not fit the model or the task.
+        CompressionError: a teacher that does not fit.
         TrainingError: the loss became NaN, or devices are not as asked.
     """
     import keras
@@ -59,6 +62,7 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
 
     with strategy.scope():
         model = experiment.model.build()
+        teaching = _teaching(experiment, model)
     with told_as_data_errors(experiment.name):  # costly features are computed here
         batches = inputs.model_batches(experiment, experiment.splits.train, list(model.input), training=True)
     info = experiment.data.info()  # after the first batches: tfds counts examples when it has prepared them
@@ -75,7 +79,7 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
         run = RunDirectory.create(run_dir, experiment)
     run.write_info(info)
     started = time.monotonic()
-    trained = compiled(model, experiment, int(batches.cardinality()), strategy)
+    trained = compiled(model, experiment, int(batches.cardinality()), strategy, teaching)
     trained_epochs = fit(
         trained,
         batches,
@@ -106,14 +110,19 @@ def train(experiment: Experiment, run_dir: Path | str, *, resume: bool = False) 
 
 
 def compiled(
-    model: keras.Model, experiment: Experiment, steps_per_epoch: int, strategy: tf.distribute.Strategy
+    model: keras.Model,
+    experiment: Experiment,
+    steps_per_epoch: int,
+    strategy: tf.distribute.Strategy,
+    teaching: Teaching | None = None,
 ) -> keras.Model:
     """Returns the model as `fit` trains it: compiled, its optimiser built, in the strategy's scope."""
+    from zoo.compression.reparametrized import Reparametrized
     from zoo.layers.replicas import Replicated
 
     training = experiment.training
     with strategy.scope():
-        trained = Replicated(model)
+        trained = Reparametrized(model, [], [], teaching) if teaching else Replicated(model)
         trained.compile(
             optimizer=make_optimizer(training, steps_per_epoch),
             loss=experiment.task.losses(),
@@ -175,6 +184,24 @@ def fit(
         if progress:
             progress.close()  # an exception must not leave a terminal's cursor hidden
     return [dict(zip(history.history, figures, strict=True)) for figures in zip(*history.history.values(), strict=True)]
+
+
+def _teaching(experiment: Experiment, student: keras.Model) -> Teaching | None:
+    """Returns the teacher at work, where the experiment has one.
+
+    Raises:
+        InvalidValueError: it names no run.
+        CompressionError: the teacher does not fit.
+    """
+    from zoo.compression.distill import Teaching
+    from zoo.training.teacher import teacher_of
+
+    if experiment.distill is None:
+        return None
+    teacher = teacher_of(experiment.distill, experiment)
+    if teacher is None:
+        raise InvalidValueError("distill.teacher", "a run directory: a new model has no earlier self", None)
+    return Teaching(experiment.distill, teacher, student)
 
 
 def _check_same(run: RunDirectory, experiment: Experiment) -> None:
