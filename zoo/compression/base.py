@@ -95,6 +95,14 @@ class AbstractTransform(abc.ABC):
             CompressionError: the model has nothing that this transform could work on.
         """
 
+    def check(self, weights: Mapping[str, keras.Variable]) -> None:
+        """Raises what can be known to be wrong from the weights selected, before any work is done.
+
+        Raises:
+            CompressionError: a weight that this transform cannot work on.
+        """
+        del weights
+
     def prepare(self, model: keras.Model) -> keras.Model:
         """Returns the model to train: `model` itself, unless a transform needs another graph."""
         return model

@@ -12,7 +12,6 @@ import tensorflow as tf
 from zoo.compression import _tfmot
 from zoo.compression.base import AbstractAttachment, pruned_before
 from zoo.compression.sharing import shared_rows
-from zoo.errors import CompressionError
 
 if TYPE_CHECKING:
     from zoo.compression.prune import Prune
@@ -28,9 +27,6 @@ class Masks(AbstractAttachment):
         weights: the variables.
         values: their values now; what is zero in a sparse one stays zero.
         num_steps: of the training.
-
-    Raises:
-        CompressionError: an m:n pattern for a weight of neither two nor four axes.
     """
 
     def __init__(
@@ -42,11 +38,6 @@ class Masks(AbstractAttachment):
     ):
         self.weights = weights
         self._transform = transform
-        wrong = [path for path, weight in weights.items() if transform.m_by_n and len(weight.shape) not in (2, 4)]
-        if wrong:
-            raise CompressionError(
-                f"`m_by_n` needs weights of two or four axes. Received: {', '.join(wrong)}. Leave them out by `skip`."
-            )
         zeros = {path: pruned_before(values.get(path, np.ones(weight.shape))) for path, weight in weights.items()}
         self._kept = {path: np.float32(1) - zero for path, zero in zeros.items()}
         self._masks = {path: _shared_variable(kept) for path, kept in self._kept.items()}

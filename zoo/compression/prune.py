@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from zoo.compression.base import AbstractAttachment, AbstractTransform
 from zoo.compression.schedule import check_schedule, mask_steps
-from zoo.errors import InvalidValueError
+from zoo.errors import CompressionError, InvalidValueError
 
 if TYPE_CHECKING:
     import keras
@@ -88,6 +88,14 @@ class Prune(AbstractTransform):
             raise InvalidValueError("m_by_n", "left out where blocks are asked for", self.m_by_n)
         if abs(self.sparsity - zeros / width) > 1e-6:
             raise InvalidValueError("sparsity", f"{zeros}/{width} as m_by_n={self.m_by_n} has it", self.sparsity)
+
+    def check(self, weights: Mapping[str, keras.Variable]) -> None:
+        """Raises `CompressionError` for an m:n pattern of a weight of neither two nor four axes."""
+        wrong = [path for path, weight in weights.items() if self.m_by_n and len(weight.shape) not in (2, 4)]
+        if wrong:
+            raise CompressionError(
+                f"`m_by_n` needs weights of two or four axes. Received: {', '.join(wrong)}. Leave them out by `skip`."
+            )
 
     def attach(
         self,

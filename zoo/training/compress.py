@@ -12,6 +12,7 @@ from zoo.compression.distill import Distill
 from zoo.compression.dropout import dropout_scaled
 from zoo.errors import CompressionError, InvalidValueError
 from zoo.models.functional import functional
+from zoo.training.compress_data import batched, counted
 from zoo.training.loop import fit
 from zoo.training.strategy import steps_per_execution, strategy_of
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from zoo.training.compress_data import TrainData
+
     EpochLog = Callable[[str, Mapping[str, float]], None]
-    TrainData = tf.data.Dataset | tuple[Any, Any] | tuple[Any, Any, Any]
 
 __all__ = ["check_transforms", "compress", "per_transform"]
 
@@ -49,7 +51,7 @@ def compress(  # noqa: PLR0913  (what one training needs to be told; all by name
     Args:
         model: built, functional; any layers, nested or shared, any number of inputs and outputs.
         train_data: a `tf.data.Dataset` of batches `(x, y)`, finite, or a pair of arrays `(x, y)`, in the form that
-            `model.fit` takes.
+            `model.fit` takes. A dataset that does not know its length, or was told it, is read once beforehand.
         transforms: in order, as in `[Prune(0.9), Cluster(16)]`.
         loss: as `model.compile` takes it.
         epochs: passes over the data for each transform: one number, or one for each.
@@ -62,11 +64,13 @@ def compress(  # noqa: PLR0913  (what one training needs to be told; all by name
         log: is called with the name of the transform and the figures of each of its epochs.
 
     Raises:
-        CompressionError: no functional model, nothing to compress, data without a length, a teacher with other inputs
-            or outputs, or the proof failed.
+        CompressionError: no functional model, nothing to compress, data that has no end or less than it says, a teacher
+            with other inputs or outputs, or the proof failed.
         UnknownNameError: a transform names a layer that does not exist.
         TrainingError: the loss became NaN.
     """
+    from zoo.compression.distill import Teaching
+
     if not transforms:
         raise InvalidValueError("transforms", "one or more transforms, as in [Prune(0.9)]", transforms)
     passes = per_transform("epochs", epochs, transforms)
@@ -77,12 +81,14 @@ def compress(  # noqa: PLR0913  (what one training needs to be told; all by name
         raise InvalidValueError("dropout", "from 0 to 1", dropout)
     functional(model, "Compression", CompressionError)
     check_transforms(model, transforms)
-    batches = _counted(_batches(train_data, batch_size))
+    batches = counted(batched(train_data, batch_size))
     strategy = strategy_of(model)
     with strategy.scope():
         copy = copied(model)
-        teaching = None if distill is None else _Teacher(distill, model if teacher is None else teacher)
-    stages = _Stages(copy, _Settings(batches, loss, metrics, teaching, dropout, log))
+        taught = None if distill is None else _Teacher(distill, model if teacher is None else teacher)
+        if taught is not None:
+            Teaching(taught.distill, taught.model, copy)  # refuses one that does not fit
+    stages = _Stages(copy, _Settings(batches, loss, metrics, taught, dropout, log))
     settings = iter(zip(passes, rates, strict=True))
     for transform in transforms:
         stages.prepare(transform)
@@ -226,40 +232,8 @@ def check_transforms(model: keras.Model, transforms: Sequence[AbstractTransform]
         expected = "in this order, in which each keeps what came before: " + _names(ordered)
         raise InvalidValueError("transforms", expected, _names(transforms))
     for transform in transforms:
-        select(model, transform)
+        transform.check(select(model, transform))
 
 
 def _names(transforms: Sequence[AbstractTransform]) -> str:
     return ", ".join(type(transform).__name__ for transform in transforms)
-
-
-def _batches(data: TrainData, batch_size: int) -> tf.data.Dataset:
-    import tensorflow as tf
-
-    if isinstance(data, tf.data.Dataset):
-        return data
-    if not isinstance(data, tuple) or len(data) not in (2, 3):
-        raise CompressionError(
-            "`train_data` must be a tf.data.Dataset of batches (x, y), a pair (x, y), or (x, y, sample_weight). "
-            f"Received: {type(data).__name__}."
-        )
-    # A list means several inputs, as in `model.fit`; tf.data would stack it.
-    parts = tuple(tuple(part) if isinstance(part, list) else part for part in data)
-    examples = tf.data.Dataset.from_tensor_slices(parts)
-    return (
-        examples.shuffle(len(examples), seed=0).batch(min(batch_size, len(examples)), drop_remainder=True).prefetch(2)
-    )
-
-
-def _counted(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns the dataset with its number of batches known, as a schedule needs an end."""
-    import tensorflow as tf
-
-    length = int(batches.cardinality())
-    if length == tf.data.UNKNOWN_CARDINALITY:
-        length = int(batches.reduce(0, lambda count, _: count + 1))
-        batches = batches.apply(tf.data.experimental.assert_cardinality(length))
-    if length < 1:
-        received = "endless" if length == tf.data.INFINITE_CARDINALITY else f"{length} batches"
-        raise CompressionError(f"`train_data` must hold at least one batch, and end. Received: {received}.")
-    return batches
