@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from zoo.compression.quantize import Quantize, quantize
     from zoo.compression.quantize_aware import QuantizeAware
     from zoo.compression.round_vectors import RoundVectors
+    from zoo.exporting.litert.options import LiteRT
 
 __version__ = "0.1.0"
 __all__ = [
     "Cluster",
     "Distill",
     "FoldBatchNorm",
+    "LiteRT",
     "Prune",
     "PruneChannels",
     "Quantize",
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "LiteRT": "zoo.exporting.litert.options",
     "Cluster": "zoo.compression.cluster",
     "Prune": "zoo.compression.prune",
     "Distill": "zoo.compression.distill",

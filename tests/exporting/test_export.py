@@ -112,7 +112,7 @@ def test_names_that_are_no_directory(tmp_path, name):
 
 
 def test_unknown_form_and_version(tmp_path):
-    with pytest.raises(InvalidValueError, match="`form` must be one of plain, packed. Received: form='tiny'"):
+    with pytest.raises(InvalidValueError, match="`form` must be one of plain, packed, litert. Received: form='tiny'"):
         zoo.export(classifier(), tmp_path, name="m", form="tiny")  # type: ignore[arg-type]
     with pytest.raises(InvalidValueError, match="`version` must be at least 1"):
         zoo.export(classifier(), tmp_path, name="m", version=0)
@@ -196,8 +196,8 @@ def test_warm_up_requests_are_what_the_signature_takes(tmp_path):
 def test_savedmodel_that_answers_otherwise_is_not_published(tmp_path, monkeypatch):
     from zoo.exporting.servable import Servable
 
-    def verify_another(servable, path, examples):
-        return verify(Servable(classifier(), servable.inputs, (), servable.task), path, examples)
+    def verify_another(servable, path, examples, **check):
+        return verify(Servable(classifier(), servable.inputs, (), servable.task), path, examples, **check)
 
     monkeypatch.setattr("zoo.exporting.verify.verify", verify_another)
     with pytest.raises(ExportError, match="Refused to publish"):

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from zoo.cli.output import note, print_json, print_table, quiet_tensorflow
+from zoo.errors import UsageError
 from zoo.exporting.forms import FORMS
+from zoo.exporting.litert.options import TOLERANCES, LiteRT
 
 __all__ = ["export"]
+
+_OPTIONS = {
+    "precision": "--precision",
+    "beside": "--beside",
+    "num_calibration": "--calibration",
+    "tolerance": "--tolerance",
+}
 
 
 @click.command()
@@ -18,6 +28,16 @@ __all__ = ["export"]
 @click.option("--name", required=True, help="The model's name there.")
 @click.option("--version", type=int, help="A free number; by default the next one.")
 @click.option("--form", type=click.Choice(list(FORMS)), default="plain", show_default=True)
+@click.option("--precision", type=click.Choice(list(TOLERANCES)), help="Of litert; float32 by default.")
+@click.option("--beside", type=click.Choice(["plain", "packed"]), help="Of litert: write this SavedModel too.")
+@click.option("--calibration", "num_calibration", type=int, help="Of litert in int8: examples for its ranges; 200.")
+@click.option(
+    "--tolerance",
+    type=float,
+    help="Of litert: what an answer may differ by, in shares of it where it is above 1; by default "
+    + ", ".join(f"{value:g} in {name}" for name, value in TOLERANCES.items())
+    + ".",
+)
 @click.option("--serving-root", help="Where the server will see ROOT, for models.config: /models in the stock image.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def export(
@@ -28,11 +48,17 @@ def export(
     form: str,
     serving_root: str | None,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Publish the model of RUN_DIR as ROOT/NAME/VERSION, which TensorFlow Serving reads.
 
     Example: zoo export runs/mnist --to models --name mnist --form packed
+
+    Example: zoo export runs/mnist --to models --name mnist --form litert --precision int8 --beside packed
     """
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if given and form != "litert":
+        raise UsageError(f"{', '.join(_OPTIONS[name] for name in given)}: for `--form litert` only. Received: {form}.")
     from zoo.training.run_directory import RunDirectory
 
     RunDirectory.open(run_dir)
@@ -45,6 +71,7 @@ def export(
         name=name,
         version=version,
         form=form,
+        litert=LiteRT(**given) if form == "litert" else None,
         serving_root=serving_root,
     )
     manifest = {key: value for key, value in published.manifest.items() if key not in ("files", "ops")}
@@ -54,11 +81,19 @@ def export(
     measured = manifest["measured"]
     rows = [
         ("path", published.path),
-        ("form", manifest["form"]),
+        ("form", " ".join(manifest[key] for key in ("form", "precision") if key in manifest)),
         ("weights", f"{manifest['weights']:,}"),
         ("bytes", f"{manifest['bytes']:,}"),
         ("p50 in this process, 1 row", f"{measured['p50_ms']} ms"),
-        ("largest difference from the model", f"{measured['max_difference']:.2g}"),
+        (
+            "largest difference from the model",
+            f"{measured['max_difference']:.2g}, {measured['tolerance']:g} is allowed",
+        ),
     ]
+    if manifest.get("batch"):
+        rows.append(("rows a request", manifest["batch"]))
     print_table(["published", ""], rows)
+    if form == "litert" and "beside" not in manifest:
+        note("Next: tensorflow_model_server --prefer_tflite_model --model_config_file=... on the directory")
+        return
     note(f"Next: serving serve {root}")

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from zoo.exporting.forms import Part
+    from zoo.exporting.litert.options import LiteRT
     from zoo.exporting.servable import Servable
 
 __all__ = ["Published", "export", "export_run"]
-
-_EXAMPLES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,8 @@ def export(  # noqa: PLR0913  (what a version directory needs to be told; all by
     features: Sequence[AbstractFeature] = (),
     label_names: Sequence[str] = (),
     examples: Mapping[str, np.ndarray] | None = None,
+    litert: LiteRT | None = None,
+    calibration: Mapping[str, np.ndarray] | None = None,
     serving_root: str | None = None,
 ) -> Published:
     """Publishes any functional or sequential Keras 3 model as `<root>/<name>/<version>/`.
@@ -56,19 +58,23 @@ def export(  # noqa: PLR0913  (what a version directory needs to be told; all by
         root: the directory that a server is pointed at.
         name: the model's name there.
         version: a number that is free, or None for the next one.
-        form: `plain` (a checkpoint) or `packed` (in the graph, entropy-coded, decoded once at load).
+        form: `plain` (a checkpoint), `packed` (in the graph, entropy-coded, decoded once at load) or `litert`
+            (`model.tflite`, which a server takes with `--prefer_tflite_model`).
         task: makes answers of outputs.
         features: part of the graph, before the model. They are taken to keep names and shapes of the model's inputs.
         label_names: the name of each class, for a task that has classes.
-        examples: real inputs by name, rows first, for comparison and warm-up; made-up ones by default.
+        examples: real inputs by name, rows first, for comparison and warm-up; by default those for calibration, or
+            made-up ones.
+        litert: precision and more of the form `litert`; by default float32.
+        calibration: real inputs by name, rows first, from which `litert` in int8 takes the ranges of activations.
         serving_root: where the server will see `root`, for `models.config`; by default where it is now.
 
     Raises:
         VersionExistsError: the version is there.
-        InvalidValueError: `label_names` without a task to use them.
+        InvalidValueError: `label_names` without a task to use them, or options that the form has no use for.
         DataError: the model's outputs do not fit the task, or `label_names` its classes.
-        ExportError: neither functional nor sequential, the disk is full, or the SavedModel answers differently; nothing
-            is published.
+        ExportError: neither functional nor sequential, the disk is full, what was written answers differently, LiteRT
+            lacks an operation, or int8 has no `calibration`; nothing is published.
     """
     from zoo.exporting.servable import Servable
     from zoo.exporting.signature import specs_of_model
@@ -81,7 +87,8 @@ def export(  # noqa: PLR0913  (what a version directory needs to be told; all by
     elif label_names:
         raise InvalidValueError("label_names", "left out where there is no task", list(label_names))
     servable = Servable(model, specs, features, task, label_names)
-    return _publish(servable, Path(root), name, version, form, examples, serving_root, {})
+    given = {"litert": litert, "calibration": calibration}
+    return _publish(servable, Path(root), name, version, form, examples, serving_root, {}, **given)
 
 
 def export_run(
@@ -91,13 +98,17 @@ def export_run(
     name: str,
     version: int | None = None,
     form: str = "plain",
+    litert: LiteRT | None = None,
     serving_root: str | None = None,
 ) -> Published:
     """Publishes the model of a run; its signature takes the raw examples of its data set.
 
+    It is compared on examples of the test split; LiteRT's int8 takes its ranges from the training split.
+
     Raises:
         RunDirectoryError: no finished run. Otherwise as `export`.
     """
+    from zoo.exporting.forms import FORMS
     from zoo.exporting.servable import Servable
     from zoo.exporting.signature import specs_of_data
     from zoo.training.run_directory import RunDirectory
@@ -113,10 +124,15 @@ def export_run(
         info.names_of(experiment.task.labelled()),
     )
     about = {"config": experiment.name, "data": info.name, "metrics": run.metrics()}
-    return _publish(servable, Path(root), name, version, form, _real_examples(run, servable), serving_root, about)
+    splits, calibration = experiment.splits, None
+    examples = _real_examples(run, servable, splits.test, FORMS[form].num_examples) if form in FORMS else None
+    if litert is not None and litert.precision == "int8":
+        calibration = _real_examples(run, servable, splits.train, litert.num_calibration)
+    given = {"litert": litert, "calibration": calibration}
+    return _publish(servable, Path(root), name, version, form, examples, serving_root, about, **given)
 
 
-def _publish(
+def _publish(  # noqa: PLR0913  (what both ways of exporting have in common)
     servable: Servable,
     root: Path,
     name: str,
@@ -125,36 +141,52 @@ def _publish(
     examples: Mapping[str, np.ndarray] | None,
     serving_root: str | None,
     about: Mapping[str, Any],
+    *,
+    litert: LiteRT | None = None,
+    calibration: Mapping[str, np.ndarray] | None = None,
 ) -> Published:
-    from zoo.exporting.forms import writer
+    from zoo.exporting.forms import parts_of
     from zoo.exporting.manifest import write_manifest
     from zoo.exporting.models_config import adding_model, with_model
     from zoo.exporting.publish import check_name, publish
     from zoo.exporting.servable import SIGNATURE
-    from zoo.exporting.verify import random_examples, verify
+    from zoo.exporting.verify import random_examples
     from zoo.exporting.warmup import write_warmup
 
-    write_form = writer(form)
+    if calibration is not None:
+        calibration = _checked_examples(servable, calibration, "calibration")
+    parts = parts_of(form, litert, calibration)
     check_name(name)
     with_model(root, name, serving_root)  # a file that cannot be extended is refused before the work
-    tried = _checked_examples(servable, examples) if examples is not None else random_examples(servable.inputs)
+    real = calibration if examples is None else _checked_examples(servable, examples, "examples")
+    tried = random_examples(servable.inputs) if real is None else real
     manifest: dict[str, Any] = {}
 
     def write(directory: Path, number: int) -> None:
-        write_form(servable, directory)
-        measured = verify(servable, directory, tried)
-        write_warmup(directory, name, SIGNATURE, tried)
+        written = [_written(servable, directory, part, tried) for part in parts]
+        write_warmup(directory, name, SIGNATURE, tried, row_by_row=any(one.get("batch") == 1 for one in written))
+        first, *beside = written
         described = {
             "name": name,
             "version": number,
-            "form": form,
+            **first,
+            **({"beside": beside[0]} if beside else {}),
             "weights": _num_weights(servable),
             **about,
         }
-        manifest.update(write_manifest(directory, {**described, "measured": measured}))
+        manifest.update(write_manifest(directory, described))
 
     path = publish(root / name, version, write, around_rename=lambda: adding_model(root, name, serving_root))
     return Published(path, int(path.name), manifest)
+
+
+def _written(servable: Servable, directory: Path, part: Part, examples: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Writes a part of a version directory and returns what the manifest says of it, once it answers as it must."""
+    from zoo.exporting import verify
+
+    facts = part.write(servable, directory, examples)
+    measured = verify.verify(servable, directory, examples, **part.check)
+    return {"form": part.form, **facts, "measured": measured}
 
 
 def _task_of(model: keras.Model) -> AbstractTask | None:
@@ -167,26 +199,25 @@ def _task_of(model: keras.Model) -> AbstractTask | None:
     return Classification() if len(shape) == 2 and shape[-1] >= 2 else None
 
 
-def _real_examples(run: Any, servable: Servable) -> dict[str, np.ndarray] | None:
-    """Returns the first examples of the run's test split, or None where its data is not at hand."""
+def _real_examples(run: Any, servable: Servable, split: str, num_examples: int) -> dict[str, np.ndarray] | None:
+    """Returns the first examples of a split of the run's data, or None where it is not at hand."""
     from zoo.data.pipeline import take_arrays
     from zoo.errors import DataUnavailableError
 
-    experiment = run.experiment()
     try:
-        raw = take_arrays(experiment.data, experiment.splits.test, _EXAMPLES)
+        raw = take_arrays(run.experiment().data, split, num_examples)
     except DataUnavailableError:
         return None
     return {spec.name: raw[spec.name] for spec in servable.inputs}
 
 
-def _checked_examples(servable: Servable, examples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _checked_examples(servable: Servable, examples: Mapping[str, np.ndarray], field: str) -> dict[str, np.ndarray]:
     import numpy as np
 
     names = [spec.name for spec in servable.inputs]
     if sorted(names) != sorted(examples):
         raise ExportError(
-            f"`examples` must hold {', '.join(f'`{name}`' for name in names)}. "
+            f"`{field}` must hold {', '.join(f'`{name}`' for name in names)}. "
             f"Received: {', '.join(f'`{name}`' for name in examples)}."
         )
     return {name: np.asarray(examples[name]) for name in names}

@@ -36,7 +36,7 @@ def write_manifest(directory: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         "zoo": zoo.__version__,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
-        **_graph(directory / "saved_model.pb"),
+        **_described(directory),
         "bytes": sum(file["bytes"] for file in files.values()),
         "files": files,
     }
@@ -46,12 +46,26 @@ def write_manifest(directory: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _graph(path: Path) -> dict[str, Any]:
+def _described(directory: Path) -> dict[str, Any]:
+    """Returns the signatures and operations of the SavedModel, or of LiteRT's model where there is no other."""
+    describe = next(function for name, function in _DESCRIBED.items() if (directory / name).exists())
+    return describe(directory)
+
+
+def _lite_graph(directory: Path) -> dict[str, Any]:
+    from zoo.exporting.litert.flatbuffer import read_graph
+    from zoo.exporting.litert.interpreter import FILE as LITE
+
+    graph = read_graph((directory / LITE).read_bytes())
+    return {"signatures": graph.signatures, "ops": graph.ops}
+
+
+def _graph(directory: Path) -> dict[str, Any]:
     """Returns the operations and the signatures of a saved_model.pb."""
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
-    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    saved = saved_model_pb2.SavedModel.FromString((directory / "saved_model.pb").read_bytes())
     graph = saved.meta_graphs[0]
     nodes = [*graph.graph_def.node, *(node for f in graph.graph_def.library.function for node in f.node_def)]
 
@@ -70,6 +84,9 @@ def _graph(path: Path) -> dict[str, Any]:
         if not key.startswith("__")
     }
     return {"signatures": signatures, "ops": sorted({node.op for node in nodes})}
+
+
+_DESCRIBED = {"saved_model.pb": _graph, "model.tflite": _lite_graph}
 
 
 def _sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ from zoo.tasks.base import AbstractTask
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["SIGNATURE", "Servable", "traced"]
+__all__ = ["SIGNATURE", "Servable", "traced", "with_weights"]
 
 SIGNATURE = "serving_default"
 
@@ -68,19 +68,26 @@ class Servable:
         return dict(zip(self.model.output_names, listed, strict=True))
 
 
-def traced(servable: Servable, read: Callable[[], Sequence[tf.Tensor]]) -> Any:
-    """Returns the signature as a concrete function: inputs checked, weights where `read` has them in the graph."""
+def with_weights(model: keras.Model, read: Callable[[], Sequence[tf.Tensor]]) -> Callable[[Any], Any]:
+    """Returns a call of the model in inference, its weights what `read` has in the graph of the call."""
     import keras
 
+    weights = list(model.weights)
+
+    def call(inputs: Any) -> Any:
+        with keras.StatelessScope(state_mapping=list(zip(weights, read(), strict=True))):
+            return model(inputs, training=False)
+
+    return call
+
+
+def traced(servable: Servable, read: Callable[[], Sequence[tf.Tensor]]) -> Any:
+    """Returns the signature as a concrete function: inputs checked, weights where `read` has them in the graph."""
     from zoo.layers.quick import quick_kernels
 
-    weights = list(servable.model.weights)
+    call = with_weights(servable.model, read)
 
     def serve(**tensors):
-        def call(inputs):
-            with keras.StatelessScope(state_mapping=list(zip(weights, read(), strict=True))):
-                return servable.model(inputs, training=False)
-
         return servable.answers(checked_together(servable.inputs, tensors), call)
 
     with quick_kernels(servable.model, training=False):

@@ -1,9 +1,9 @@
-"""A written SavedModel, loaded again: does it answer as the model in this process does, and how fast?"""
+"""What was written, loaded again: does it answer as the model in this process does, and how fast?"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,70 +13,114 @@ from zoo.errors import ExportError
 from zoo.exporting.servable import SIGNATURE, Servable
 from zoo.exporting.signature import InputSpec
 
-__all__ = ["random_examples", "verify"]
+__all__ = ["TOLERANCE", "Ask", "largest_difference", "load_saved_model", "random_examples", "verify"]
 
-_TOLERANCE = 1e-4
+Ask = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+TOLERANCE = 1e-4
+"""Of a SavedModel: it computes what the model computes, in another order at most."""
+
 _FREE_SIZE = 8
 
 
-def verify(servable: Servable, path: Path, examples: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Compares the SavedModel with the model itself, and times it.
+def load_saved_model(path: Path) -> Ask:
+    """Returns the signature of a SavedModel as a function from arrays to arrays, rows first, by name."""
+    signature = tf.saved_model.load(str(path)).signatures[SIGNATURE]
+
+    def ask(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        answers = signature(**{name: tf.constant(array) for name, array in arrays.items()})
+        return {name: value.numpy() for name, value in answers.items()}
+
+    return ask
+
+
+def verify(
+    servable: Servable,
+    path: Path,
+    examples: Mapping[str, np.ndarray],
+    load: Callable[[Path], Ask] = load_saved_model,
+    tolerance: float = TOLERANCE,
+    hint: str = "Does the model hold a NaN, or behave by chance in inference?",
+) -> dict[str, float]:
+    """Compares what was written with the model itself, and times it.
 
     Args:
         servable: what was exported.
-        path: the SavedModel.
+        path: the version directory.
         examples: one array per input, rows first.
+        load: makes what stands there answer.
+        tolerance: what a floating answer may differ by, in shares of it where it is above 1.
+        hint: how to mend a larger difference.
 
     Returns:
-        `max_difference` between floating answers, and `p50_ms` of a call with one row, in this process.
+        `max_difference` between floating answers, `tolerance`, and `p50_ms` of a call with one row, in this process.
 
     Raises:
-        ExportError: an answer differs by more than 1e-4, or in an integer or a string, or there is none.
+        ExportError: an answer differs by more than the tolerance, or in an integer or a string, or there is none.
     """
-    loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures[SIGNATURE]
-    tensors = {name: tf.constant(array) for name, array in examples.items()}
     try:
-        served = {name: value.numpy() for name, value in signature(**tensors).items()}
-    except tf.errors.OpError as error:
+        ask = load(path)
+        served = ask(examples)
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise ExportError(
-            f"Refused to publish: the SavedModel cannot answer its own examples. Has each layer its vocabulary, and "
-            f"are the examples such as the model takes? TensorFlow says: {error.message}"
+            "Refused to publish: what was written cannot answer its own examples. Has each layer its vocabulary, and "
+            f"are the examples such as the model takes? TensorFlow says: {getattr(error, 'message', error)}"
         ) from error
-    expected = {name: np.asarray(value) for name, value in servable.answers(tensors).items()}
-    largest = 0.0
-    for name, value in expected.items():
-        if not np.issubdtype(value.dtype, np.floating):
-            continue
-        difference = float(np.abs(served[name].astype("float64") - value).max())
-        if not difference <= _TOLERANCE:
+    expected = _expected(servable, examples)
+    differences = _differences(served, expected)
+    for name, difference in differences.items():
+        if not difference <= tolerance:
             raise ExportError(
-                f"Refused to publish: the SavedModel's `{name}` differs by {difference:.2g} from the model's own, "
-                f"{_TOLERANCE} is allowed. Does the model hold a NaN, or behave by chance in inference?"
+                f"Refused to publish: the exported `{name}` differs by {difference:.2g} from the model's own, "
+                f"{tolerance} is allowed. {hint}"
             )
-        largest = max(largest, difference)
-    differing = _differing(servable, served, expected)
+    differing = _differing(servable, served, expected, tolerance)
     if differing is not None:
-        raise ExportError(f"Refused to publish: the SavedModel's `{differing}` differs from the model's own.")
-    row = {name: value[:1] for name, value in tensors.items()}
-    return {"max_difference": largest, "p50_ms": _p50_ms(signature, row)}
+        raise ExportError(f"Refused to publish: the exported `{differing}` differs from the model's own. {hint}")
+    row = {name: value[:1] for name, value in examples.items()}
+    largest = max(differences.values(), default=0.0)
+    return {"max_difference": largest, "tolerance": tolerance, "p50_ms": _p50_ms(ask, row)}
 
 
-def _p50_ms(signature, row: Mapping[str, tf.Tensor], calls: int = 40) -> float:
+def largest_difference(servable: Servable, ask: Ask, examples: Mapping[str, np.ndarray]) -> float:
+    """Returns the largest difference of a floating answer from the model's own; infinity where one is no number."""
+    differences = _differences(ask(examples), _expected(servable, examples))
+    return max((value if value == value else float("inf") for value in differences.values()), default=0.0)
+
+
+def _expected(servable: Servable, examples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    tensors = {name: tf.constant(array) for name, array in examples.items()}
+    return {name: np.asarray(value) for name, value in servable.answers(tensors).items()}
+
+
+def _differences(served: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Returns the largest difference of each floating answer, in shares of the answer where that is above 1."""
+    differences = {}
+    for name, value in expected.items():
+        if np.issubdtype(value.dtype, np.floating):
+            apart = np.abs(served[name].astype("float64") - value) / np.maximum(1.0, np.abs(value.astype("float64")))
+            differences[name] = float(apart.max())
+    return differences
+
+
+def _p50_ms(ask: Ask, row: Mapping[str, np.ndarray], calls: int = 40) -> float:
     times = []
     for _ in range(calls):
         start = time.perf_counter()
-        signature(**row)
+        ask(row)
         times.append(time.perf_counter() - start)
     return round(float(np.median(times[calls // 4 :])) * 1e3, 4)
 
 
-def _differing(servable: Servable, served: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> str | None:
+def _differing(
+    servable: Servable, served: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], tolerance: float
+) -> str | None:
     """Returns the name of an answer that is no number and differs; what is a tie the task decides."""
     discrete = [name for name, value in expected.items() if not np.issubdtype(value.dtype, np.floating)]
     differing = [name for name in discrete if not np.array_equal(served[name], expected[name])]
     if differing and servable.task is not None:
-        return servable.task.difference(served, expected, _TOLERANCE)
+        # Of two answers, one may have risen and the other fallen by the tolerance.
+        return servable.task.difference(served, expected, 2 * tolerance)
     return next(iter(differing), None)
 
 

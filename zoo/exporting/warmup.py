@@ -15,7 +15,9 @@ __all__ = ["FILE", "write_warmup"]
 FILE = "assets.extra/tf_serving_warmup_requests"
 
 
-def write_warmup(directory: Path, name: str, signature: str, examples: Mapping[str, np.ndarray]) -> int:
+def write_warmup(
+    directory: Path, name: str, signature: str, examples: Mapping[str, np.ndarray], *, row_by_row: bool = False
+) -> int:
     """Writes one request of a single row and one of all rows of `examples`; returns how many.
 
     Only their shapes count: each tensor is zeros (a mask all true, a text the first example's), which takes a few bytes
@@ -26,12 +28,13 @@ def write_warmup(directory: Path, name: str, signature: str, examples: Mapping[s
         name: the model's name.
         signature: the signature asked for.
         examples: one array per input, rows first.
+        row_by_row: the model takes one row at a time. A server that fails at a request of these serves nothing.
     """
     import tensorflow as tf
     from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
     rows = len(next(iter(examples.values())))
-    sizes = sorted({1, rows})
+    sizes = [1] if row_by_row else sorted({1, rows})
     path = directory / FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
