@@ -14,8 +14,8 @@ from zoo.training.loop import train
 
 @pytest.fixture(scope="module")
 def dense(tmp_path_factory):
-    tiny = descriptors.MODELS["conv2d"]["dense"].experiment(epochs=1, batch_size=8)
-    return train(tiny, tmp_path_factory.mktemp("runs") / "tiny").path
+    descriptor, *_ = descriptors.MODELS["mlp"].values()
+    return train(descriptor.experiment(epochs=1, batch_size=8), tmp_path_factory.mktemp("runs") / "tiny").path
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def test_a_recipe_tells_what_it_chose_for_each_layer(zoo, dense, tmp_path):
     assert status == 0
     assert "rung 1: Cluster 8: accuracy" in err
     assert "about 0 s left" in err
-    (row,) = (line for line in out.splitlines() if "dense/kernel" in line)
+    (row,) = (line for line in out.splitlines() if "dense1/kernel" in line)
     about = json.loads((tmp_path / "out" / "metrics.json").read_text())["compression"]
-    weight = about["weights"]["dense/kernel"]
+    weight = about["weights"]["dense1/kernel"]
     assert row.replace(" ", "").strip("│").split("│") == [
-        "dense/kernel",
+        "dense1/kernel",
         "x".join(map(str, weight["shape"])),
         f"{weight['sparsity']:.1%}",
         "8",

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from zoo.config import Splits, apply_overrides
-from zoo.errors import InvalidValueError, RunDirectoryError, UnknownNameError, UsageError
+from zoo.errors import CompressionError, InvalidValueError, RunDirectoryError, UnknownNameError, UsageError
 from zoo.exporting.export import export_run
 from zoo.exporting.measure import Measured
 from zoo.reporting.report import run_section
@@ -21,10 +21,8 @@ from zoo.searching.search import search_run
 from zoo.training.loop import train
 from zoo.training.run_directory import RunDirectory
 
-TINY = apply_overrides(
-    descriptors.MODELS["conv2d"]["dense"].experiment(epochs=6, batch_size=8, learning_rate=5e-3),
-    ["model.filters=8,12", "model.dense_units=24"],
-)
+_MLP, *_ = descriptors.MODELS["mlp"].values()
+TINY = apply_overrides(_MLP.experiment(epochs=6, batch_size=8, learning_rate=5e-3), ["model.units=32,16"])
 GRID = Grid(
     bits=("int8",), values=(8,), sparsities=(0.5,), channels=(), epochs=1, min_steps=0, ending_epochs=1, refinements=1
 )
@@ -62,8 +60,8 @@ def test_every_point_is_a_run_and_a_version(run, tmp_path, capsys):
 
     last = RunDirectory.open(folder / "points" / "003-sparsity0.5-values8")
     about = last.metrics()["compression"]
-    assert about["weights"]["dense/kernel"]["sparsity"] > 0.3
-    assert about["weights"]["dense/kernel"]["distinct_values"] <= 8
+    assert about["weights"]["dense1/kernel"]["sparsity"] > 0.3
+    assert about["weights"]["dense1/kernel"]["distinct_values"] <= 8
     assert about["transforms"] == "Prune 0.5, FoldBatchNorm, Cluster 8"
     assert about["value"] == last.metrics()["validation"]["accuracy"] == document["points"][2]["value"]
     assert run_section(last).rows
@@ -83,7 +81,7 @@ class MadeUp:
     def check(self, recipe):
         pass
 
-    def scores(self, model):
+    def scores(self, candidate):
         return {"accuracy": 0.99}
 
 
@@ -159,13 +157,25 @@ def test_no_point_is_begun_that_would_end_too_late(run, tmp_path, made, monkeypa
     assert "no time is left for values8, about 30 s" in capsys.readouterr().err
 
 
-def test_what_cannot_be_made_is_noted_and_left_out(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.compression.channels.channel_groups", lambda model: [])
-    grid = Grid(bits=("int8",), values=(), sparsities=(), channels=(0.5,), epochs=1, min_steps=0, refinements=0)
-    document = search_run(run.path, tmp_path / "search", grid, measuring=measured)
+def test_what_cannot_be_made_is_noted_and_left_out(run, tmp_path, made, monkeypatch):
+    make = search._Search._made
+
+    def refusing(self, name, setting, parent):
+        point = make(self, name, setting, parent)
+        if setting.channels:
+            raise CompressionError("It has no channels to remove.")
+        return point
+
+    monkeypatch.setattr(search._Search, "_made", refusing)
+    grid = Grid(bits=("int8",), values=(), sparsities=(), channels=(0.5,), refinements=0)
+    document = search_run(run.path, tmp_path / "search", grid, measuring=alike)
     assert [point["name"] for point in document["points"]] == ["001-int8"]
-    assert "no channels to remove" in document["refused"]["channels0.5"]
+    assert [path.name for path in (tmp_path / "search" / "points").iterdir()] == ["001-int8"]
+    assert document["refused"]["channels0.5"] == "It has no channels to remove."
     assert "goes on from channels0.5" in document["refused"]["channels0.5-int8"]
+    made.clear()
+    search_run(run.path, tmp_path / "search", grid, measuring=alike)
+    assert made == []
 
 
 def test_refused_before_any_work(run, tmp_path, monkeypatch):

@@ -20,11 +20,8 @@ from zoo.training.held_out import held_out
 from zoo.training.loop import train
 from zoo.training.run_directory import RunDirectory
 
-# Large enough to learn its three classes within six epochs of eight steps.
-TINY = apply_overrides(
-    descriptors.MODELS["conv2d"]["dense"].experiment(epochs=6, batch_size=8, learning_rate=5e-3),
-    ["model.filters=8,12", "model.dense_units=24"],
-)
+_MLP, *_ = descriptors.MODELS["mlp"].values()
+TINY = apply_overrides(_MLP.experiment(epochs=6, batch_size=8, learning_rate=5e-3), ["model.units=32,16"])
 HOPELESS = Recipe(transforms=(Prune(0.995, schedule="constant", end=0.0),), epochs=1, learning_rate=1e-6)
 
 
@@ -56,9 +53,9 @@ def test_a_ladder_is_climbed_and_its_best_is_a_run(run, tmp_path, capsys):
         about["value"] == small.metrics()["validation"]["accuracy"] == evaluate(small, "validation").scores["accuracy"]
     )
     assert about["loss"] == about["dense"] - about["value"]
-    assert about["weights"]["dense/kernel"]["sparsity"] >= 0.69
-    assert about["weights"]["dense/kernel"]["distinct_values"] <= 8
-    assert about["weights"]["dense/kernel"]["bits"] == 3
+    assert about["weights"]["dense1/kernel"]["sparsity"] >= 0.69
+    assert about["weights"]["dense1/kernel"]["distinct_values"] <= 8
+    assert about["weights"]["dense1/kernel"]["bits"] == 3
     assert about["about_bytes"] < about["rungs"][1]["about_bytes"]
     assert small.experiment().transforms == (Prune(0.5), Prune(0.7), Cluster(8))
     assert small.experiment().training.epochs == 5
@@ -75,7 +72,7 @@ def test_what_needs_no_training_is_left_where_nothing_else_holds(run, tmp_path):
     about = small.metrics()["compression"]
     assert about["transforms"] == "Quantize int8"
     assert [row["held"] for row in about["rungs"]] == [False, True]
-    assert about["weights"]["dense/kernel"]["bits"] == 8
+    assert about["weights"]["dense1/kernel"]["bits"] == 8
 
 
 def test_nothing_is_written_where_nothing_holds(run, tmp_path):
@@ -84,8 +81,6 @@ def test_nothing_is_written_where_nothing_holds(run, tmp_path):
     ):
         compress_run(run.path, HOPELESS, tmp_path / "small", max_loss=0.1)
     assert not (tmp_path / "small").exists()
-    kept = compress_run(run.path, HOPELESS, tmp_path / "small")
-    assert "value" not in kept.metrics()["compression"]
 
 
 def test_a_rung_that_changes_nothing_does_not_count(run, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Collection
 
@@ -88,13 +89,15 @@ class Grid:
         """Returns the points, from cheap to dear, each after the one that it goes on from."""
         found = [Setting(bits=bits) for bits in self.bits]
         found += [Setting(values=values) for values in self.values]
-        for sparsity in sorted(self.sparsities):
-            trunk = Setting(sparsity=sparsity)
-            found += [trunk, *self._rounded(trunk)]
-            found += [dataclasses.replace(trunk, values=values) for values in self.values]
-        for channels in sorted(self.channels):
-            trunk = Setting(channels=channels)
-            found += [trunk, *self._rounded(trunk)]
+        # In turns, so that a search that is cut off has seen both.
+        for sparsity, channels in itertools.zip_longest(sorted(self.sparsities), sorted(self.channels)):
+            if sparsity is not None:
+                trunk = Setting(sparsity=sparsity)
+                found += [trunk, *self._rounded(trunk)]
+                found += [dataclasses.replace(trunk, values=values) for values in self.values]
+            if channels is not None:
+                trunk = Setting(channels=channels)
+                found += [trunk, *self._rounded(trunk)]
         return list(dict.fromkeys(found))
 
     def _rounded(self, trunk: Setting) -> list[Setting]:

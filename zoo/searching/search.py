@@ -95,7 +95,7 @@ class _Search:
         self._workshop, self._record, self._grid = workshop, record, grid
         for setting in grid.settings():
             workshop.check(grid.recipe(setting, DENSE))
-        scores = workshop.scores(workshop.start.model)
+        scores = workshop.scores(workshop.start)
         self._budget = Budget.of(workshop.experiment.task, scores, 0.0)
 
     def _path(self, kind: str, name: str) -> Path:
@@ -136,7 +136,7 @@ class _Search:
                 return
             self._make(setting)
             ahead = self._to_do()[: max_points - len(self._record.points)]
-            left = min(sum(map(self._seconds_of, ahead)), budget_s - (time.monotonic() - started))
+            left = max(0.0, min(sum(map(self._seconds_of, ahead)), budget_s - (time.monotonic() - started)))
             say(f"  {len(self._record.points)} points stand, {len(ahead)} of the grid to come; {left:.0f} s left")
 
     def _is_open(self, setting: Setting) -> bool:
@@ -199,7 +199,7 @@ class _Search:
     def _made(self, name: str, setting: Setting, parent: Setting) -> Point:
         workshop = self._workshop
         candidate = workshop.compressed(self._candidate(parent), self._grid.recipe(setting, parent))
-        scores = workshop.scores(candidate.model)
+        scores = workshop.scores(candidate)
         value = scores[self._budget.figure]
         told = {"recipe": "search", "parent": parent.slug(), "value": value, "loss": self._budget.loss(value)}
         run = workshop.write(candidate, self._path("points", name), told)

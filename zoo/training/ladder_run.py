@@ -35,7 +35,7 @@ def climb_ladder(
     Raises:
         CompressionError: nothing holds.
     """
-    budget = Budget.of(workshop.experiment.task, workshop.scores(workshop.start.model), ladder.max_loss)
+    budget = Budget.of(workshop.experiment.task, workshop.scores(workshop.start), ladder.max_loss)
     tell(f"dense: {budget.figure} {budget.baseline:.4f} on {workshop.experiment.splits.validation}")
     flights = ladder.set_flights()
     trial = _Trial(workshop, flights, budget, tell)
@@ -87,7 +87,7 @@ class _Trial:
         if candidate.is_like(start):
             row["refused"] = "It changes nothing."
             return None
-        scores = self._workshop.scores(candidate.model)
+        scores = self._workshop.scores(candidate)
         value = scores[self._budget.figure]
         transforms = (*self._workshop.experiment.transforms, *candidate.transforms)
         row |= {

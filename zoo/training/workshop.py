@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import gc
 import sys
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from zoo.compression.distill import Distill
 from zoo.compression.recipe import Recipe, label
 from zoo.compression.recipe_summary import weights_summary
 from zoo.config import Experiment, Training
-from zoo.errors import CompressionError
 from zoo.training import inputs
 from zoo.training.compress import check_transforms, compress, per_transform
 from zoo.training.evaluation import scored
@@ -23,6 +23,7 @@ from zoo.training.graph_errors import told_as_data_errors
 from zoo.training.held_out import held_out
 from zoo.training.run_directory import RunDirectory
 from zoo.training.strategy import open_strategy
+from zoo.training.teacher import teacher_of
 
 if TYPE_CHECKING:
     import keras
@@ -83,7 +84,8 @@ class Workshop:
         keras.utils.set_random_seed(self.seed)
         self._strategy = open_strategy(self.experiment.training)
         self.start = Candidate(model=self.load_model(self.run))
-        self._teachers: dict[str, keras.Model] = {}
+        self._teachers: dict[str, Any] = {}
+        self._scores: Any = weakref.WeakKeyDictionary()
 
     def load_model(self, run: RunDirectory) -> keras.Model:
         """Returns the model of any run, in the strategy's scope."""
@@ -140,11 +142,14 @@ class Workshop:
         count = int(self._training_batches.cardinality())
         return count if count > 0 else sys.maxsize
 
-    def scores(self, model: keras.Model) -> dict[str, float]:
-        """Returns the figures of a model on the validation split."""
-        names = self.run.info().names_of(self.experiment.task.labelled())
-        with told_as_data_errors(f"the split {self.experiment.splits.validation!r}"):
-            return dict(scored(self.experiment.task, model, self._validation_batches, names).scores)
+    def scores(self, candidate: Candidate) -> Mapping[str, float]:
+        """Returns the figures of a candidate on the validation split, computed once."""
+        if candidate not in self._scores:
+            task, batches = self.experiment.task, self._validation_batches
+            with told_as_data_errors(f"the split {self.experiment.splits.validation!r}"):
+                found = scored(task, candidate.model, batches, self.run.info().names_of(task.labelled()))
+            self._scores[candidate] = found.scores
+        return self._scores[candidate]
 
     def write(self, candidate: Candidate, run_dir: Path | str, about: Mapping[str, Any]) -> RunDirectory:
         """Leaves a candidate as a run; figures of its validation split are in the metrics where there is one.
@@ -156,7 +161,7 @@ class Workshop:
         """
         from zoo.training.history import write_history
 
-        scores = self.scores(candidate.model) if self.experiment.splits.validation else None
+        scores = self.scores(candidate) if self.experiment.splits.validation else None
         run = RunDirectory.create(run_dir, self._experiment_of(candidate))
         run.write_info(self.run.info())
         run.save_model(candidate.model)
@@ -199,23 +204,10 @@ class Workshop:
             return inputs.model_batches(experiment, split, list(self.start.model.input), training=training)
 
     def _teacher(self, distill: Distill) -> keras.Model:
-        """Returns the model of the run that is to teach, by default the dense one.
-
-        Raises:
-            CompressionError: it learned from other data or features.
-        """
+        """Returns the model of the run that is to teach, by default the dense one."""
         if distill.teacher is None:
             return self.start.model
         if distill.teacher not in self._teachers:
-            self._teachers[distill.teacher] = self._other_teacher(distill.teacher)
+            with self._strategy.scope():
+                self._teachers[distill.teacher] = teacher_of(distill, self.experiment)
         return self._teachers[distill.teacher]
-
-    def _other_teacher(self, teacher: str) -> keras.Model:
-        run, student = RunDirectory.open(teacher), self.experiment
-        taught = run.experiment()
-        if (taught.data, taught.features) != (student.data, student.features):
-            raise CompressionError(
-                f"A teacher must see what its student sees: the same data and features. {run.path} is of "
-                f"{taught.name!r}, the student of {student.name!r}."
-            )
-        return self.load_model(run)
