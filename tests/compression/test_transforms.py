@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import zoo
 from zoo.compression.base import select
+from zoo.compression.cloning import copied
 from zoo.compression.cluster import Cluster, initial_centroids
 from zoo.compression.prune import Prune
 from zoo.compression.reparametrized import Reparametrized, write_back
@@ -131,6 +132,19 @@ def test_only_and_skip_choose_layers():
         select(model, Prune(0.5, skip=("third",)))
     with pytest.raises(CompressionError, match="leave no weight"):
         select(model, Prune(0.5, skip=("first", "second")))
+
+
+def test_only_and_skip_know_wrappers_and_models_in_a_copy_too():
+    """Keras forgets the name of a wrapper in the paths of a copy."""
+    inside = keras.Input((6, 4))
+    tower = keras.Model(inside, keras.layers.Conv1D(4, 3, name="conv")(inside), name="tower")
+    x = keras.Input((6, 4))
+    both = keras.layers.Bidirectional(keras.layers.GRU(3), name="both")(tower(x))
+    model = keras.Model(x, keras.layers.Dense(2, name="last")(both))
+    for one in (model, copied(model)):
+        names = {w.name for w in select(one, Prune(0.5, only=("both",))).values()}
+        assert names == {"kernel", "recurrent_kernel"}
+        assert len(select(one, Prune(0.5, skip=("both", "tower")))) == 1
 
 
 def test_nested_shared_and_several_inputs_and_outputs(seeded):

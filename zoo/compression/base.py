@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.errors import CompressionError, UnknownNameError
@@ -60,7 +60,8 @@ class AbstractTransform(abc.ABC):
     """Hyperparameters of a weight transform.
 
     Args:
-        only: work on these layers alone; names or patterns (`stage*`), matched with each part of a weight's path.
+        only: work on these layers alone; names or patterns (`stage*`) of layers, of what wraps them or of models in the
+            model.
         skip: leave these layers as they are.
 
     Attributes:
@@ -147,14 +148,17 @@ def select(model: keras.Model, transform: AbstractTransform) -> dict[str, keras.
             f"Model {model.name!r} has no weight to compress: none is trainable with two or more axes. "
             f"Received {len(model.variables)} variables. Is a layer frozen (`trainable=False`) that should not be?"
         )
+    owners = _owners(model)
+    names = {path: {*path.split("/"), *owners[id(weight)]} for path, weight in weights.items()}
     for pattern in (*transform.only, *transform.skip):
-        if not any(_matches(path, pattern) for path in weights):
-            raise UnknownNameError("layer with a compressible weight", pattern, {_layer(path) for path in weights})
+        if not any(_matches(names[path], pattern) for path in weights):
+            known = {name for weight in weights.values() for name in owners[id(weight)]}
+            raise UnknownNameError("layer with a compressible weight", pattern, known)
     chosen = {
         path: weight
         for path, weight in weights.items()
-        if (not transform.only or any(_matches(path, pattern) for pattern in transform.only))
-        and not any(_matches(path, pattern) for pattern in transform.skip)
+        if (not transform.only or any(_matches(names[path], pattern) for pattern in transform.only))
+        and not any(_matches(names[path], pattern) for pattern in transform.skip)
     }
     if not chosen:
         raise CompressionError(f"`only` and `skip` leave no weight to compress. Received: {_received(transform)}.")
@@ -170,12 +174,20 @@ def pruned_before(values: np.ndarray) -> np.ndarray:
     return zeros & (_PRUNED_SHARE <= zeros.mean() < 1)
 
 
-def _matches(path: str, pattern: str) -> bool:
-    return any(fnmatch.fnmatchcase(part, pattern) for part in path.split("/"))
+def _matches(names: Iterable[str], pattern: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-def _layer(path: str) -> str:
-    return path.split("/")[0]
+def _owners(model: Any) -> dict[int, list[str]]:
+    """Returns by id of a variable the names of all layers and models that it is in.
+
+    The path of a variable does not tell: that of a bidirectional layer is lost when Keras copies or loads a model.
+    """
+    owners: dict[int, list[str]] = {}
+    for layer in model._flatten_layers(include_self=False):
+        for variable in layer.trainable_variables:
+            owners.setdefault(id(variable), []).append(layer.name)
+    return owners
 
 
 def _received(transform: AbstractTransform) -> dict[str, Any]:
