@@ -1,7 +1,5 @@
 """What is tried, in which order and from what, and what beats what."""
 
-import json
-
 import pytest
 
 from zoo.compression.prune import Prune
@@ -125,12 +123,14 @@ def test_record_is_read_again_and_belongs_to_one_search(tmp_path):
 
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_plot_is_one_picture_that_names_the_front_and_the_dense_model(mode):
-    points = [point("one", 0.9, 1000, on_front=True), point("two", 0.8, 2000, 0.9, on_front=False)]
+    points = [
+        point("one", 0.9, 1000, on_front=True, setting=Setting(sparsity=0.9, values=16)),
+        point("two", 0.8, 2000, 0.9, on_front=False, setting=Setting(bits="int8")),
+    ]
     dense = [point("dense, packed", 0.95, 9000, on_front=True)]
     svg = pareto_svg(points, dense, figure="accuracy", mode=mode, title="a & b")
     assert svg.count("<svg") == 1
-    assert "<!-- one -->" in svg
+    assert "<!-- sparsity0.9-values16 -->" in svg
     assert "<!-- dense, packed -->" in svg
-    assert "<!-- two -->" not in svg
+    assert "<!-- int8 -->" not in svg
     assert 'href="http' not in svg.replace("http://www.w3.org", "")
-    assert json.dumps(svg)

@@ -24,6 +24,7 @@ def pareto_svg(
         title: stands above.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     picture: Any = Figure(figsize=(9.0, 5.6), layout="constrained")
     axis = picture.add_subplot()
@@ -47,10 +48,14 @@ def pareto_svg(
                 *at, c=latencies, marker=marker, s=size, edgecolors=edge, label=name, zorder=2, **colours
             )
     for point in (*kept, *references):
-        text = point.transforms or point.name
+        text = point.setting.slug() if point.setting else point.transforms
         axis.annotate(text, (point.bytes, point.value), (4, -9), textcoords="offset points", fontsize=6)
     axis.set_xscale("log")
-    axis.set_xlabel("bytes of the version directory")
+    axis.margins(x=0.12)  # for names at the right
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size / 1e3:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_xlabel("KB (1,000 bytes) of the version directory")
     axis.set_ylabel(f"{figure.replace('_', ' ')}, validation split")
     if mode == "min":
         axis.invert_yaxis()
