@@ -122,7 +122,7 @@ def assert_same_when_served(model, inputs, tmp_path):
     published = zoo.export(model, tmp_path, name="m", form="packed")
     signature = tf.saved_model.load(str(published.path)).signatures["serving_default"]
     listed = keras.tree.flatten(inputs)
-    named = inputs if isinstance(inputs, dict) else dict(zip(model.input_names, listed, strict=True))
+    named = inputs if isinstance(inputs, dict) else dict(zip((one.name for one in model.inputs), listed, strict=True))
     served = signature(**{name: tf.constant(value) for name, value in named.items()})
     answers: Any = model(inputs)
     expected = answers if isinstance(answers, dict) else {next(iter(served)): answers}

@@ -122,3 +122,26 @@ def test_quantising_what_cannot_be(seeded):
         zoo.quantize(Subclassed())
     with pytest.raises(UnknownNameError, match="'none'"):
         zoo.quantize(model(), skip=("none",))
+
+
+@pytest.mark.parametrize("bits", ["int8", "int4"])
+@pytest.mark.parametrize("form", ["plain", "packed"])
+def test_keras_quantises_what_it_can_and_the_result_is_exported(bits, form, seeded, tmp_path):
+    dense = model()
+    small = quantize(dense, bits, engine="keras", skip=("out",))
+    assert small.get_layer("hidden").quantization_mode == bits
+    assert small.get_layer("out").quantization_mode is None
+    assert small.get_layer("conv").kernel.dtype == dense.get_layer("hidden").kernel.dtype == "float32"
+    published = zoo.export(small, tmp_path, name="m", form=form)
+    assert published.manifest["measured"]["max_difference"] <= 1e-4
+    before, after = (np.asarray(one(data(8)[0])) for one in (dense, small))
+    assert 0 < np.abs(after - before).max() < 0.5 * np.abs(before).max()
+
+
+def test_what_keras_cannot_quantise():
+    with pytest.raises(InvalidValueError, match="`weights` must be int8 or int4 with engine='keras'"):
+        quantize(model(), "int3", engine="keras")
+    with pytest.raises(CompressionError, match="Keras quantises Dense, EinsumDense and Embedding"):
+        quantize(model(), engine="keras", only=("conv",))
+    with pytest.raises(InvalidValueError, match="`engine` must be"):
+        quantize(model(), engine="kears")  # pyright: ignore[reportArgumentType]

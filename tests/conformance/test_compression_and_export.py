@@ -19,7 +19,8 @@ from zoo.errors import CompressionError
 from zoo.exporting.export import _publish
 from zoo.exporting.packing.encoding import coded
 from zoo.exporting.servable import Servable
-from zoo.exporting.signature import specs_of_data
+from zoo.exporting.signature import InputSpec, specs_of_data
+from zoo.exporting.verify import random_examples
 from zoo.features.base import inputs_needed
 from zoo.layers.quantization import ActivationQuantizer
 from zoo.training import inputs
@@ -84,11 +85,53 @@ def test_pruned_then_clustered_keeps_both_promises(descriptor, seeded):
         assert len(np.unique(value)) <= 4, path
 
 
-@pytest.mark.parametrize("name", sorted(NO_CHANNELS))
-def test_families_without_channels_to_remove_say_so(name):
-    descriptor = dict(descriptors.every_model())[name]
-    with pytest.raises(CompressionError, match="has no channels to remove"):
-        trained_through(descriptor, [PruneChannels(0.3)])
+# What a family refuses, by transform and descriptor, with the words it is refused in.
+REFUSED = {("prune_channels", name): "has no channels to remove" for name in NO_CHANNELS}
+QUICK = {"mlp-dense", "conv1d-average", *NO_CHANNELS}
+TABLE = [
+    pytest.param(
+        transform, name, id=f"{transform}-{name}",
+        marks=() if name in QUICK and (name not in NO_CHANNELS or (transform, name) in REFUSED) else pytest.mark.slow,
+    )
+    for transform in descriptors.COMPRESSIONS
+    for name, _ in descriptors.every_model()
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("transform", "name"), TABLE)
+def test_every_transform_takes_every_family_or_refuses_in_declared_words(transform, name, seeded):
+    """Each keeps the promise that it proves itself; here: inputs, outputs and answers are those of a sound model."""
+    descriptor, made = dict(descriptors.every_model())[name], descriptors.COMPRESSIONS[transform]
+    if (transform, name) in REFUSED:
+        with pytest.raises(CompressionError, match=REFUSED[transform, name]):
+            trained_through(descriptor, [made])
+        return
+    model, small = trained_through(descriptor, [made])
+    assert small is not model
+    assert small.output_shape == model.output_shape
+    assert [tensor.name for tensor in small.inputs] == [tensor.name for tensor in model.inputs]
+    examples = random_examples([InputSpec(n, tuple(t.shape), t.dtype) for n, t in model.input.items()])
+    assert np.isfinite(np.asarray(small(examples)["logits"])).all()
+    folds = any(type(layer).__name__ == "BatchNormalization" for layer in model.layers)
+    if made.TRAINS or transform != "fold_batch_norm" or folds:
+        weights = [[np.asarray(weight) for weight in one.weights] for one in (model, small)]
+        assert [w.shape for w in weights[0]] != [w.shape for w in weights[1]] or any(
+            (old != new).any() for old, new in zip(*weights, strict=True)
+        ), "something must have been done"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transform", descriptors.COMPRESSIONS)
+def test_every_transform_runs_on_two_replicas(transform, seeded):
+    descriptor = descriptors.MODELS["conv2d"]["batch_norm"]
+    experiment = descriptor.experiment()
+    with open_strategy(Training(epochs=1, logical_cpus=2)).scope():
+        model = descriptor.model.build()
+    batches = inputs.model_batches(experiment, "train", list(model.input), training=True)
+    transforms = [descriptors.COMPRESSIONS[transform]]
+    small = compress(model, batches, transforms, loss=experiment.task.losses(), epochs=1)
+    assert all(np.isfinite(value).all() for value in kernels(small).values())
+    assert small.output_shape == model.output_shape
 
 
 @pytest.mark.parametrize("descriptor", EVERY)
