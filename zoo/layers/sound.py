@@ -93,9 +93,9 @@ class AnalyseSound(keras.layers.Layer):
         values = tf.reshape(values, tf.stack([batch, num_frames, values.shape[-1]]))
         counts = self.framing.num_frames(lengths)
         valid = tf.sequence_mask(counts, num_frames)  # [B, F]
-        values = tf.where(valid[..., None], values, 0.0)
+        values = tf.where(tf.expand_dims(valid, -1), values, 0.0)
         if self.num_deltas:
-            values = tf.where(valid[..., None], add_deltas(values, counts, self.num_deltas), 0.0)
+            values = tf.where(tf.expand_dims(valid, -1), add_deltas(values, counts, self.num_deltas), 0.0)
         rest = {name: value for name, value in tensors.items() if name not in (self.tensor, "padding_mask")}
         return {**rest, "frames": values, "padding_mask": valid}
 

@@ -33,12 +33,15 @@ _LONGEST = 800
 
 @dataclasses.dataclass(frozen=True)
 class Converted:
-    """What became of one precision: models to choose from, the first the better one, or why there are none."""
+    """What became of one precision: models to choose from, the better one first, or why there are none.
 
-    models: Sequence[bytes] = ()
+    There is one, `""`, or in int8 up to two: `WEIGHTS_ONLY` has fewer activations of 8 bits.
+    """
+
+    models: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
     error: str = ""
 
-    def chosen(self) -> Sequence[bytes]:
+    def chosen(self) -> Mapping[str, bytes]:
         """Returns the models.
 
         Raises:
@@ -139,8 +142,8 @@ def _run(directories: Sequence[Path]) -> str:
 
 def _result(directory: Path, precision: Precision, state: str, log: str, *, any_batch: bool) -> Converted:
     if state == "made":
-        paths = [directory / f"{precision}{suffix}.tflite" for suffix in ("", WEIGHTS_ONLY)]
-        return Converted([path.read_bytes() for path in paths if path.exists()])
+        paths = {suffix: directory / f"{precision}{suffix}.tflite" for suffix in ("", WEIGHTS_ONLY)}
+        return Converted({suffix: path.read_bytes() for suffix, path in paths.items() if path.exists()})
     if state == "refused":
         said = (directory / f"{precision}.error").read_text()
         return Converted(error=_STATIC_ONLY if any_batch and _STATIC_ONLY in said else _explained(said))
@@ -158,9 +161,9 @@ def _explained(error: str) -> str:
         missing.update(name.strip() for name in listed.split(",") if name.strip())
     if missing:
         return (
-            f"LiteRT has no operation for {', '.join(sorted(missing))}. Nothing was published. Export as 'plain' or "
-            "'packed'; or leave out what needs it: without a task, a model exported from Python answers its outputs "
-            "as they are."
+            f"LiteRT has no operation, of the type used, for {', '.join(sorted(missing))}. Nothing was published. "
+            "Export as 'plain' or 'packed'; or leave out what needs it: without a task, a model exported from Python "
+            "answers its outputs as they are."
         )
     return (
         "LiteRT cannot take this model. Nothing was published. Export as 'plain' or 'packed'. It says: "

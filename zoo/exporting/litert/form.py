@@ -22,6 +22,7 @@ import numpy as np
 from zoo.errors import ExportError
 from zoo.exporting.litert.conversion import Order, convert
 from zoo.exporting.litert.flatbuffer import read_graph
+from zoo.exporting.litert.int8 import WEIGHTS_ONLY
 from zoo.exporting.litert.interpreter import FILE, asker
 from zoo.exporting.litert.options import LiteRT
 from zoo.exporting.servable import Servable
@@ -60,11 +61,11 @@ def write_litert(
         calibration = {name: array[: options.num_calibration] for name, array in calibration.items()}
     (converted,) = convert([Order(servable, [options.precision], examples, calibration)])
     models = converted[options.precision].chosen()
-    content = models[0]
+    chosen, content = next(iter(models.items()))
     if len(models) > 1 and largest_difference(servable, asker(content), examples) > options.allowed:
-        content = models[1]
+        chosen, content = list(models.items())[-1]
     (path / FILE).write_bytes(content)
     facts: dict[str, Any] = {"precision": options.precision, "batch": read_graph(content).batch}
-    if len(models) > 1:
-        facts["activations"] = "int8" if content == models[0] else "int8 where they meet weights"
+    if options.precision == "int8":
+        facts["activations"] = "int8 where they meet weights" if chosen == WEIGHTS_ONLY else "int8"
     return facts

@@ -1,9 +1,9 @@
 """Weights and activations of 8 bits, their ranges measured on real examples; runs in the worker's process.
 
 What is left in float32, since 8 bits would ruin it: features and task around the model, the loops of recurrent layers
-(their state would be rounded at each frame), products of two activations and the softmax (attention), and whatever
-touches a tensor with values beyond 1e4, such as the -1e9 that a mask stands for: 256 steps over such a range leave
-nothing of the others.
+(their state would be rounded at each frame), products of two activations and the softmax (attention), quotients (8 bits
+make a zero of a small divisor), and whatever touches a tensor with values beyond 1e4, such as the -1e9 that a mask
+stands for: 256 steps over such a range leave nothing of the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["WEIGHTS_ONLY", "int8_models"]
 
 WEIGHTS_ONLY = "-weights"
 _WIDEST = 1e4
-_ALWAYS_FLOAT = ("BATCH_MATMUL", "SOFTMAX")
+_ALWAYS_FLOAT = ("BATCH_MATMUL", "DIV", "SOFTMAX")
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 

@@ -65,14 +65,22 @@ class _Refused(Exception):  # noqa: N818  (never leaves this module)
 
 def _make(directory: Path, precision: str) -> None:
     examples = _arrays(directory / "examples.npz")
+    errors = []
     try:
-        for suffix, content in _converted(directory, precision).items():
+        made = _converted(directory, precision)
+    except Exception as error:  # the converter's are of many kinds, and so are the interpreter's
+        made, errors = {}, [error]
+    for suffix, content in made.items():
+        try:
             named = named_for_serving(content)
             _tried(named, examples)
+        except Exception as error:
+            errors.append(error)
+        else:
             (directory / f"{precision}{suffix}.tflite").write_bytes(named)
-    except Exception as error:  # the converter's and the interpreter's are of many kinds
-        (directory / f"{precision}.error").write_text(f"{type(error).__name__}: {error}")
-        raise _Refused from error
+    if len(errors) >= max(1, len(made)):  # of two, one will do
+        (directory / f"{precision}.error").write_text(f"{type(errors[0]).__name__}: {errors[0]}")
+        raise _Refused from errors[0]
 
 
 def _converted(directory: Path, precision: str) -> dict[str, bytes]:
