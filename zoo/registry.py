@@ -107,15 +107,16 @@ COMPRESSIONS = {
 }
 
 RECIPES = {
-    "clustered": Entry("zoo.compression.recipe:clustered", "32 shared values"),
-    "deep": Entry("zoo.compression.recipe:deep", "94% zeros, then 5 shared values, taught by the dense model; long"),
-    "edge": Entry("zoo.compression.recipe:edge", "a ladder: 8 bits for weights and activations, for LiteRT"),
-    "fast": Entry("zoo.compression.recipe:fast", "a ladder: fewer channels, normalisations folded; quicker on a CPU"),
-    "pruned": Entry("zoo.compression.recipe:pruned", "80% zeros"),
-    "pruned_clustered": Entry("zoo.compression.recipe:pruned_clustered", "80% zeros, then 32 shared values"),
-    "small": Entry("zoo.compression.recipe:small", "a ladder: moderate pruning, then 8 bits or 32 values; quick"),
+    "clustered": Entry("zoo.recipes.named:clustered", "32 shared values"),
+    "deep": Entry("zoo.recipes.named:deep", "94% zeros, then 5 shared values, taught by the dense model; long"),
+    "deep_images": Entry("zoo.recipes.named:deep_images", "deep, on images moved by a pixel at random"),
+    "edge": Entry("zoo.recipes.named:edge", "a ladder: 8 bits for weights and activations, for LiteRT"),
+    "fast": Entry("zoo.recipes.named:fast", "a ladder: fewer channels, normalisations folded; quicker on a CPU"),
+    "pruned": Entry("zoo.recipes.named:pruned", "80% zeros"),
+    "pruned_clustered": Entry("zoo.recipes.named:pruned_clustered", "80% zeros, then 32 shared values"),
+    "small": Entry("zoo.recipes.named:small", "a ladder: moderate pruning, then 8 bits or 32 values; quick"),
     "tiny": Entry(
-        "zoo.compression.recipe:tiny", "a ladder: as few weights and values as hold; the dense model teaches"
+        "zoo.recipes.named:tiny", "a ladder: as few weights and values as hold; the dense model teaches"
     ),
 }
 

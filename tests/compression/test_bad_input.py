@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.compression.recipe import pruned
 from zoo.errors import CompressionError, InvalidValueError, TrainingError, UnknownNameError
+from zoo.recipes.named import pruned
 from zoo.training.loop import train
 
 LOSS = "mean_squared_error"

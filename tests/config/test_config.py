@@ -6,9 +6,9 @@ from typing import Any
 import descriptors
 import pytest
 
-from zoo.compression.recipe import pruned_clustered
 from zoo.config import Training, apply_overrides, find_config, from_json, list_configs, to_json
 from zoo.errors import InvalidValueError, UnknownNameError, UsageError
+from zoo.recipes.named import pruned_clustered
 
 TINY = descriptors.MODELS["conv2d"]["dense"].experiment()
 

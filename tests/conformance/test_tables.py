@@ -9,8 +9,8 @@ import keras
 import pytest
 
 from zoo import registry
-from zoo.compression.recipe import Ladder
 from zoo.config import find_config, from_json, list_configs, to_json
+from zoo.recipes.recipe import Ladder
 
 TABLES = [
     (registry.MODELS, descriptors.MODELS),

@@ -4,7 +4,7 @@ import pytest
 
 from zoo.compression.cluster import Cluster
 from zoo.compression.prune import Prune
-from zoo.compression.recipe import Flight, Recipe, label
+from zoo.recipes.recipe import Flight, Recipe, label
 from zoo.tasks.base import AbstractTask
 from zoo.tasks.classification import Classification
 from zoo.tasks.transcription import Transcription

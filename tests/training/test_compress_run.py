@@ -3,6 +3,7 @@
 import dataclasses
 
 import descriptors
+import numpy as np
 import pytest
 
 from zoo.compression.cluster import Cluster
@@ -10,9 +11,11 @@ from zoo.compression.distill import Distill
 from zoo.compression.fold_batch_norm import FoldBatchNorm
 from zoo.compression.prune import Prune
 from zoo.compression.quantize import Quantize
-from zoo.compression.recipe import Flight, Ladder, Recipe, fast
 from zoo.config import Splits, apply_overrides
 from zoo.errors import CompressionError, InvalidValueError, RunDirectoryError, UnknownNameError, UsageError
+from zoo.features.augmentation import RandomShift
+from zoo.recipes.named import fast
+from zoo.recipes.recipe import Flight, Ladder, Recipe
 from zoo.training import workshop
 from zoo.training.compress_run import compress_run
 from zoo.training.evaluation import evaluate
@@ -170,3 +173,14 @@ def test_what_can_be_refused_is_refused_before_any_training(run, tmp_path, monke
         compress_run(run.path, HOPELESS, other.path)
     assert not (tmp_path / "small").exists()
     assert isinstance(run, RunDirectory)
+
+
+def test_augmentation_is_for_training_alone_and_the_teacher_sees_it(run):
+    shop = workshop.Workshop(run.path)
+    still, moved = (shop._training_batches(augment).take(4) for augment in ((), (RandomShift(pixels=3),)))
+    columns = [np.concatenate([batch["image"].numpy().sum(axis=(1, 3)) for batch, _ in one]) for one in (still, moved)]
+    assert not np.allclose(*columns)
+    augmented = Recipe(transforms=(Prune(0.5),), epochs=1, distill=Distill(), augment=(RandomShift(pixels=3),))
+    candidate = shop.compressed(shop.start, augmented)
+    experiment = shop._experiment_of(candidate)
+    assert experiment.features == run.experiment().features

@@ -8,12 +8,12 @@ import descriptors
 import numpy as np
 import pytest
 
-from zoo.compression.recipe import clustered, pruned_clustered
 from zoo.config import Training, apply_overrides
 from zoo.data.synthetic import Synthetic
 from zoo.errors import DataError, RunDirectoryError, TrainingError, UsageError
 from zoo.layers import recurrent
 from zoo.models.conv2d import Conv2DNet
+from zoo.recipes.named import clustered, pruned_clustered
 from zoo.training.compress_run import compress_run
 from zoo.training.evaluation import evaluate
 from zoo.training.history import HistoryLog, read_history

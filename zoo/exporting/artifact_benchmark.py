@@ -121,7 +121,7 @@ class ArtifactBench:
 
     def _rounded(self, dense: RunDirectory, config: str, seed: int) -> RunDirectory:
         from zoo.compression.quantize import Quantize
-        from zoo.compression.recipe import Recipe
+        from zoo.recipes.recipe import Recipe
         from zoo.training.compress_run import compress_run
 
         path, recipe = self._directory / f"{config}-{seed}-int8", Recipe(transforms=(Quantize("int8"),))

@@ -14,7 +14,7 @@ from zoo.compression.prune import Prune
 from zoo.compression.prune_channels import PruneChannels
 from zoo.compression.quantize import Quantize
 from zoo.compression.quantize_aware import Bits
-from zoo.compression.recipe import Recipe
+from zoo.recipes.recipe import Recipe
 
 __all__ = ["DENSE", "Grid", "Setting", "between", "parent_of"]
 

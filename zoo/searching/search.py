@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.compression.recipe import label
 from zoo.config import Experiment
 from zoo.errors import CompressionError, ExportError, InvalidValueError, RunDirectoryError, TrainingError
 from zoo.exporting.export import export_run
 from zoo.exporting.measure import Measured, bytes_of, measure
+from zoo.recipes.recipe import label
 from zoo.searching.front import Point, front
 from zoo.searching.grid import DENSE, Grid, Setting, between, parent_of
 from zoo.searching.plot import pareto_svg

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from zoo.compression.recipe import Flight, Recipe
+from zoo.recipes.recipe import Flight, Recipe
 
 __all__ = ["climb"]
 

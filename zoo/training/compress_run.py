@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from zoo.compression.recipe import Flight, Ladder, Recipe
 from zoo.errors import InvalidValueError
+from zoo.recipes.recipe import Flight, Ladder, Recipe
 from zoo.training.held_out import check_validated, was_trained_on
 from zoo.training.ladder_run import climb_ladder, say
 from zoo.training.run_directory import RunDirectory

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from zoo.compression.recipe import Flight, Ladder, Recipe, label
 from zoo.compression.recipe_summary import about_bytes, weights_summary
 from zoo.errors import CompressionError, TrainingError
+from zoo.recipes.recipe import Flight, Ladder, Recipe, label
 from zoo.training.budget import Budget
 from zoo.training.climb import climb
 from zoo.training.workshop import Candidate, Workshop

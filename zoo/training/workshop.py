@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.compression.base import AbstractTransform
 from zoo.compression.distill import Distill
-from zoo.compression.recipe import Recipe, label
 from zoo.compression.recipe_summary import weights_summary
 from zoo.config import Experiment, Training
+from zoo.features.base import AbstractFeature
+from zoo.recipes.recipe import Recipe, label
 from zoo.training import inputs
 from zoo.training.compress import check_transforms, compress, per_transform
 from zoo.training.evaluation import scored
@@ -85,6 +86,7 @@ class Workshop:
         self._strategy = open_strategy(self.experiment.training)
         self.start = Candidate(model=self.load_model(self.run))
         self._teachers: dict[str, Any] = {}
+        self._training_data: dict[tuple[AbstractFeature, ...], tf.data.Dataset] = {}
         self._scores: Any = weakref.WeakKeyDictionary()
 
     def load_model(self, run: RunDirectory) -> keras.Model:
@@ -116,7 +118,7 @@ class Workshop:
         task, history = self.experiment.task, list(start.history)
         small = compress(
             start.model,
-            self._training_batches,
+            self._training_batches(recipe.augment),
             recipe.transforms,
             loss=task.losses(),
             metrics=task.metrics(),
@@ -139,7 +141,7 @@ class Workshop:
     @property
     def steps_per_epoch(self) -> int:
         """The batches of the training split; as many as can be where a source does not know its size."""
-        count = int(self._training_batches.cardinality())
+        count = int(self._training_batches(()).cardinality())
         return count if count > 0 else sys.maxsize
 
     def scores(self, candidate: Candidate) -> Mapping[str, float]:
@@ -189,17 +191,19 @@ class Workshop:
         transforms = (*self.experiment.transforms, *candidate.transforms)
         return dataclasses.replace(self.experiment, transforms=transforms, training=training)
 
-    @functools.cached_property
-    def _training_batches(self) -> tf.data.Dataset:
-        return self._batches(self.experiment.splits.train, training=True)
+    def _training_batches(self, augment: tuple[AbstractFeature, ...]) -> tf.data.Dataset:
+        if augment not in self._training_data:
+            self._training_data[augment] = self._batches(self.experiment.splits.train, augment, training=True)
+        return self._training_data[augment]
 
     @functools.cached_property
     def _validation_batches(self) -> tf.data.Dataset:
-        return self._batches(self.experiment.splits.validation or "", training=False)
+        return self._batches(self.experiment.splits.validation or "", (), training=False)
 
-    def _batches(self, split: str, *, training: bool) -> tf.data.Dataset:
+    def _batches(self, split: str, augment: tuple[AbstractFeature, ...], *, training: bool) -> tf.data.Dataset:
         seeded = dataclasses.replace(self.experiment.training, seed=self.seed)
-        experiment = dataclasses.replace(self.experiment, training=seeded)
+        features = (*self.experiment.features, *augment)
+        experiment = dataclasses.replace(self.experiment, training=seeded, features=features)
         with told_as_data_errors(experiment.name):
             return inputs.model_batches(experiment, split, list(self.start.model.input), training=training)
 

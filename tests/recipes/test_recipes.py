@@ -12,10 +12,12 @@ from zoo.compression.fold_batch_norm import FoldBatchNorm
 from zoo.compression.prune import Prune
 from zoo.compression.prune_channels import PruneChannels
 from zoo.compression.quantize import Quantize
-from zoo.compression.recipe import Flight, Ladder, Recipe, label, tiny
 from zoo.compression.recipe_summary import about_bytes, weights_summary
 from zoo.config import apply_overrides
 from zoo.errors import InvalidValueError, UnknownNameError, UsageError
+from zoo.features.images import ImageScaling
+from zoo.recipes.named import tiny
+from zoo.recipes.recipe import Flight, Ladder, Recipe, label
 
 PRUNE, CLUSTER = Recipe(transforms=(Prune(0.5),)), Recipe(transforms=(Cluster(4),))
 
@@ -30,8 +32,20 @@ PRUNE, CLUSTER = Recipe(transforms=(Prune(0.5),)), Recipe(transforms=(Cluster(4)
         (lambda: Ladder(flights=(Flight(rungs=(PRUNE,)),), fallback=CLUSTER), "train nothing"),
         (lambda: Ladder(flights=(Flight(rungs=(CLUSTER,)), Flight(rungs=(PRUNE,)))), r"Cluster 4, Prune 0\.5"),
         (lambda: Ladder(flights=(Flight(rungs=(PRUNE,)),), epochs=0), "`epochs` must be at least 1"),
+        (lambda: dataclasses.replace(PRUNE, dropout=1.1), "`dropout` must be from 0 to 1"),
+        (lambda: dataclasses.replace(PRUNE, augment=(ImageScaling(),)), r"at random alone. Received.*ImageScaling"),
     ],
-    ids=["no flight", "no rung", "negative loss", "nan loss", "fallback trains", "order", "epochs"],
+    ids=[
+        "no flight",
+        "no rung",
+        "negative loss",
+        "nan loss",
+        "fallback trains",
+        "order",
+        "epochs",
+        "dropout",
+        "augment",
+    ],
 )
 def test_what_a_ladder_cannot_be(make, message):
     with pytest.raises(InvalidValueError, match=message):
