@@ -42,6 +42,10 @@ def trained_through(descriptor, transforms, **settings):
     experiment = descriptor.experiment()
     experiment = dataclasses.replace(experiment, features=inputs.fit_features(experiment))
     model = descriptor.model.build()
+    random = np.random.default_rng(0)
+    for variable in model.weights:  # biases and statistics too are those of a trained model
+        if variable.dtype == "float32":
+            variable.assign(variable.numpy() + random.uniform(0.01, 0.1, variable.shape).astype("float32"))
     before = {path: value.copy() for path, value in kernels(model).items()}
     batches = inputs.model_batches(experiment, "train", list(model.input), training=True).take(2)
     small = compress(model, batches, transforms, loss=experiment.task.losses(), epochs=1, **settings)
