@@ -60,6 +60,8 @@ def test_recipe_takes_overrides_too():
     recipe: Any = apply_overrides(pruned_clustered(), ["transforms.0.sparsity=0.9", "epochs=5"])
     assert recipe.transforms[0].sparsity == 0.9
     assert recipe.epochs == 5
+    several: Any = apply_overrides(pruned_clustered(), ["epochs=12,4", "learning_rate=[0.001, 5e-4]"])
+    assert (several.epochs, several.learning_rate) == ((12, 4), (0.001, 5e-4))
 
 
 @pytest.mark.parametrize(

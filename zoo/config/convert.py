@@ -166,9 +166,16 @@ def _optional_group(hint: Any) -> Any:
 
 
 def _from_text(hint: Any, text: str, path: str) -> Any:
-    """Converts what a person typed: `none` where None may be, JSON for tuples, else the word itself."""
-    if type(None) in typing.get_args(hint) and text.lower() in ("none", "null"):
+    """Converts what a person typed: `none` where None may be, JSON for tuples, else the word itself.
+
+    Where one number or several may be, a comma tells that it is several.
+    """
+    kinds = typing.get_args(hint)
+    if type(None) in kinds and text.lower() in ("none", "null"):
         return None
+    tuples = [kind for kind in kinds if typing.get_origin(kind) is tuple]
+    if tuples and ("," in text or text.startswith("[")):
+        hint = tuples[0]
     if typing.get_origin(hint) is tuple:
         literal = text if text.startswith("[") else f"[{text.strip('()')}]"
         return _validated(hint, path, text, lambda adapter: adapter.validate_json(literal))

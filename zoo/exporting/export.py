@@ -123,13 +123,21 @@ def export_run(
         experiment.task,
         info.names_of(experiment.task.labelled()),
     )
-    about = {"config": experiment.name, "data": info.name, "metrics": run.metrics()}
+    about = {"config": experiment.name, "data": info.name, "metrics": _figures(run.metrics())}
     splits, calibration = experiment.splits, None
     examples = _real_examples(run, servable, splits.test, FORMS[form].num_examples) if form in FORMS else None
     if litert is not None and litert.precision == "int8":
         calibration = _real_examples(run, servable, splits.train, litert.num_calibration)
     given = {"litert": litert, "calibration": calibration}
     return _publish(servable, Path(root), name, version, form, examples, serving_root, about, **given)
+
+
+def _figures(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the numbers and words of a run's metrics; what stands of each weight and epoch stays with the run."""
+    return {
+        group: {name: value for name, value in figures.items() if isinstance(value, bool | int | float | str)}
+        for group, figures in metrics.items()
+    }
 
 
 def _publish(  # noqa: PLR0913  (what both ways of exporting have in common)
