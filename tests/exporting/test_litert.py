@@ -26,6 +26,7 @@ from zoo.layers.quantization import ActivationQuantizer
 from zoo.tasks.classification import Classification
 
 NAMES = ("x", "y", "z")
+FRAMES = np.random.default_rng(0).uniform(size=(16, 9, 3)).astype("float32")
 IMAGES = np.random.default_rng(0).uniform(size=(24, 6, 6, 1)).astype("float32")
 
 
@@ -43,6 +44,11 @@ def recurrent():
     cells = [keras.layers.SimpleRNNCell(5), keras.layers.GRUCell(4)]
     last = keras.layers.RNN(cells, zero_output_for_mask=True)(both, mask=mask)
     return keras.Model({"frames": frames, "padding_mask": mask}, {"y": keras.layers.Dense(2)(last)})
+
+
+def wide():
+    frames = keras.Input((None, 3), name="frames")
+    return keras.Model({"frames": frames}, {"y": keras.layers.GRU(40)(frames)})
 
 
 def order(model, precisions, task=None, **more):
@@ -69,6 +75,7 @@ def made():
     orders = {
         "classifier": order(classifier(), list(TOLERANCES), Classification(), calibration={"image": IMAGES}),
         "recurrent": order(recurrent(), ["float32"]),
+        "wide": order(wide(), ["float32", "int8"], calibration={"frames": FRAMES}),
         "rounded": order(rounded_activations(), ["float32", "int8"], calibration={"image": IMAGES}),
         "strange": order(strange, ["float32"]),
     }
@@ -138,6 +145,13 @@ def test_recurrent_layers_take_any_batch_and_length_one_request_after_another(ma
     ask = asker(content)  # one interpreter, as a server has it
     for b, t in ((1, 4), (5, 4), (2, 9), (3, 1), (1, 7)):
         assert largest_difference(made_of.servable, ask, arrays(b, t)) <= 1e-5, (b, t)
+
+
+def test_loops_in_int8_have_weights_of_8_bits(made):
+    made_of, results = made["wide"]
+    floats, eights = (results[precision].models[""] for precision in ("float32", "int8"))
+    assert len(eights) < len(floats) - 40 * 120 * 3 * 0.7  # 3 bytes fewer of each recurrent weight, some graph more
+    assert largest_difference(made_of.servable, asker(eights), {"frames": FRAMES}) <= 2e-2
 
 
 def test_shapes_that_do_not_fit_are_an_error_and_the_next_request_is_answered(made):

@@ -1,9 +1,9 @@
 """Weights and activations of 8 bits, their ranges measured on real examples; runs in the worker's process.
 
-What is left in float32, since 8 bits would ruin it: features and task around the model, the loops of recurrent layers
-(their state would be rounded at each frame), products of two activations and the softmax (attention), quotients (8 bits
-make a zero of a small divisor), and whatever touches a tensor with values beyond 1e4, such as the -1e9 that a mask
-stands for: 256 steps over such a range leave nothing of the others.
+What is left in float32, since 8 bits would ruin it: features and task around the model; the activations in the loops of
+recurrent layers, where a state would be rounded at each frame; products of two activations and the softmax (attention);
+quotients, since 8 bits make a zero of a small divisor; and whatever touches a tensor with values beyond 1e4, such as
+the -1e9 that a mask stands for: 256 steps over such a range leave nothing of the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ __all__ = ["WEIGHTS_ONLY", "int8_models"]
 
 WEIGHTS_ONLY = "-weights"
 _WIDEST = 1e4
+_FEWEST = 1024  # values of a weight from which on 8 bits pay, as the converter has it
+_MIXED_VERSION = 3  # of FULLY_CONNECTED, from which on it takes activations of 32 bits and weights of 8
 _ALWAYS_FLOAT = ("BATCH_MATMUL", "DIV", "SOFTMAX")
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
@@ -47,8 +49,41 @@ def int8_models(converter: Any, calibration: Mapping[str, np.ndarray], around: C
     models = {}
     for suffix, weights_only in (("", False), (WEIGHTS_ONLY, True)):
         kept = sorted(_kept_in_float(calibrated, frozenset(around), weights_only))
-        models[suffix] = mlir_quantize(calibrated, denylisted_nodes=kept)
+        models[suffix] = _weights_of_loops(mlir_quantize(calibrated, denylisted_nodes=kept))
     return models
+
+
+def _weights_of_loops(content: bytes) -> bytes:
+    """Returns a model whose loops multiply by weights of 8 bits, as the precision `dynamic` has them."""
+    from tensorflow.lite.python import schema_py_generated as schema
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    for graph in model.subgraphs[1:]:
+        for op in graph.operators:
+            code = model.operatorCodes[op.opcodeIndex]
+            if max(code.builtinCode, code.deprecatedBuiltinCode) != schema.BuiltinOperator.FULLY_CONNECTED:
+                continue
+            weights = graph.tensors[op.inputs[1]]
+            data = model.buffers[weights.buffer].data
+            if weights.type != schema.TensorType.FLOAT32 or data is None or len(data) < 4 * _FEWEST:
+                continue
+            values = np.frombuffer(bytes(data), np.float32)
+            scale = max(float(np.abs(values).max()), 1e-30) / 127
+            weights.quantization = schema.QuantizationParametersT()
+            weights.quantization.scale, weights.quantization.zeroPoint = [scale], [0]
+            weights.type = schema.TensorType.INT8
+            weights.buffer = len(model.buffers)  # the old one, if nothing else uses it, is emptied below
+            buffer = schema.BufferT()
+            buffer.data = np.round(values / scale).astype(np.int8).view(np.uint8)
+            model.buffers.append(buffer)
+            code.version = max(code.version, _MIXED_VERSION)
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    used |= {entry.buffer for entry in model.metadata or ()}
+    for number, buffer in enumerate(model.buffers):
+        if number not in used:
+            buffer.data = None
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _kept_in_float(calibrated: bytes, around: frozenset[str], weights_only: bool) -> set[str]:
