@@ -1,6 +1,7 @@
 """Every family pruned, clustered and exported: promises kept, answers equal, malformed requests survived."""
 
 import dataclasses
+from typing import Any
 
 import descriptors
 import numpy as np
@@ -114,7 +115,8 @@ def test_every_transform_takes_every_family_or_refuses_in_declared_words(transfo
     assert small is not model
     assert small.output_shape == model.output_shape
     assert [tensor.name for tensor in small.inputs] == [tensor.name for tensor in model.inputs]
-    examples = random_examples([InputSpec(n, tuple(t.shape), t.dtype) for n, t in model.input.items()])
+    named: Any = model.input
+    examples = random_examples([InputSpec(n, tuple(t.shape), t.dtype) for n, t in named.items()])
     assert np.isfinite(np.asarray(small(examples)["logits"])).all()
     folds = any(type(layer).__name__ == "BatchNormalization" for layer in model.layers)
     if made.TRAINS or transform != "fold_batch_norm" or folds:
