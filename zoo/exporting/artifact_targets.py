@@ -15,7 +15,7 @@ TARGETS = {
         times=80,
         points=0.1,
     ),
-    "mnist_lenet300": Target(recipe="deep_images", overrides=("transforms.0.sparsity=0.95",), times=50, points=0.1),
+    "mnist_lenet300": Target(recipe="deep_images", overrides=("transforms.0.sparsity=0.945",), times=50, points=0.1),
     "mnist_cnn": Target(
         recipe="deep",
         overrides=(
