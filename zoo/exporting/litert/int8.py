@@ -3,7 +3,8 @@
 What is left in float32, since 8 bits would ruin it: features and task around the model; the activations in the loops of
 recurrent layers, where a state would be rounded at each frame; products of two activations and the softmax (attention);
 quotients, since 8 bits make a zero of a small divisor; and whatever touches a tensor with values beyond 1e4, such as
-the -1e9 that a mask stands for: 256 steps over such a range leave nothing of the others.
+the -1e9 that a mask stands for: 256 steps over such a range leave nothing of the others. So does what touches an
+activation that is always 0, whose empty range LiteRT's kernels refuse.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 __all__ = ["WEIGHTS_ONLY", "int8_models"]
 
 WEIGHTS_ONLY = "-weights"
-_WIDEST = 1e4
+_WIDEST, _NARROWEST = 1e4, 1e-6
 _FEWEST = 1024  # values of a weight from which on 8 bits pay, as the converter has it
 _MIXED_VERSION = 3  # of FULLY_CONNECTED, from which on it takes activations of 32 bits and weights of 8
 _ALWAYS_FLOAT = ("BATCH_MATMUL", "DIV", "SOFTMAX")
@@ -49,7 +50,8 @@ def int8_models(converter: Any, calibration: Mapping[str, np.ndarray], around: C
     models = {}
     for suffix, weights_only in (("", False), (WEIGHTS_ONLY, True)):
         kept = sorted(_kept_in_float(calibrated, frozenset(around), weights_only))
-        models[suffix] = _weights_of_loops(mlir_quantize(calibrated, denylisted_nodes=kept))
+        quantized: Any = mlir_quantize(calibrated, denylisted_nodes=kept)
+        models[suffix] = _weights_of_loops(quantized)
     return models
 
 
@@ -70,11 +72,12 @@ def _weights_of_loops(content: bytes) -> bytes:
                 continue
             values = np.frombuffer(bytes(data), np.float32)
             scale = max(float(np.abs(values).max()), 1e-30) / 127
-            weights.quantization = schema.QuantizationParametersT()
-            weights.quantization.scale, weights.quantization.zeroPoint = [scale], [0]
+            scales: Any = schema.QuantizationParametersT()
+            scales.scale, scales.zeroPoint = [scale], [0]
+            weights.quantization = scales
             weights.type = schema.TensorType.INT8
             weights.buffer = len(model.buffers)  # the old one, if nothing else uses it, is emptied below
-            buffer = schema.BufferT()
+            buffer: Any = schema.BufferT()
             buffer.data = np.round(values / scale).astype(np.int8).view(np.uint8)
             model.buffers.append(buffer)
             code.version = max(code.version, _MIXED_VERSION)
@@ -104,7 +107,7 @@ def _kept_in_float(calibrated: bytes, around: frozenset[str], weights_only: bool
                 or kind in _ALWAYS_FLOAT
                 or (weights_only and kind not in _WITH_WEIGHTS)
                 or any(_is_around(name, around) for name in names)
-                or any(_largest(tensor, model.buffers) > _WIDEST for tensor in touched)
+                or any(_is_ruinous(tensor, model.buffers) for tensor in touched)
             ):
                 kept.update(names)
     return kept
@@ -116,12 +119,12 @@ def _is_around(name: str, around: frozenset[str]) -> bool:
     return all(part in around or re.sub(r"\d+$", "", part) in around for part in parts if part)
 
 
-def _largest(tensor: Any, buffers: Any) -> float:
-    """Returns the largest absolute value: of a constant its own, of an activation that of the calibration."""
+def _is_ruinous(tensor: Any, buffers: Any) -> bool:
+    """Says whether 256 steps over a tensor's range leave nothing of its values, or the range is empty."""
     seen = tensor.quantization
-    if seen is not None and seen.max is not None and len(seen.max):
-        return float(max(abs(seen.min[0]), abs(seen.max[0])))
+    if seen is not None and seen.max is not None and len(seen.max):  # of an activation, by calibration
+        return not _NARROWEST <= max(abs(seen.min[0]), abs(seen.max[0])) <= _WIDEST
     data = buffers[tensor.buffer].data
     if tensor.type != 0 or data is None or not len(data):
-        return 0.0
-    return float(np.abs(np.frombuffer(bytes(data), np.float32)).max())
+        return False
+    return bool(np.abs(np.frombuffer(bytes(data), np.float32)).max() > _WIDEST)
