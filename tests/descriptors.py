@@ -249,8 +249,12 @@ def every_model() -> list[tuple[str, Descriptor]]:
     return [(f"{name}-{kind}", one) for name, kinds in MODELS.items() for kind, one in kinds.items()]
 
 
-def costly_params() -> list[Any]:
-    """Returns every descriptor as a parameter of a test that trains or exports: all but the first of a family slow."""
-    firsts = {f"{name}-{next(iter(kinds))}" for name, kinds in MODELS.items()}
+def costly_params(*slow_families: str) -> list[Any]:
+    """Returns every descriptor as a parameter of a test that trains or exports: all but the first of a family slow.
+
+    Args:
+        slow_families: whose first is slow as well.
+    """
+    firsts = {f"{name}-{next(iter(kinds))}" for name, kinds in MODELS.items() if name not in slow_families}
     slow = pytest.mark.slow
     return [pytest.param(one, id=name, marks=() if name in firsts else slow) for name, one in every_model()]

@@ -115,9 +115,7 @@ RECIPES = {
     "pruned": Entry("zoo.recipes.named:pruned", "80% zeros"),
     "pruned_clustered": Entry("zoo.recipes.named:pruned_clustered", "80% zeros, then 32 shared values"),
     "small": Entry("zoo.recipes.named:small", "a ladder: moderate pruning, then 8 bits or 32 values; quick"),
-    "tiny": Entry(
-        "zoo.recipes.named:tiny", "a ladder: as few weights and values as hold; the dense model teaches"
-    ),
+    "tiny": Entry("zoo.recipes.named:tiny", "a ladder: as few weights and values as hold; the dense model teaches"),
 }
 
 LAYERS = {

@@ -81,7 +81,7 @@ def test_every_transform_in_one_go_keeps_every_promise(descriptor, request, seed
     assert small.output_shape == model.output_shape
 
 
-@pytest.mark.parametrize("descriptor", EVERY)
+@pytest.mark.parametrize("descriptor", descriptors.costly_params("conv_attention", "speech_ctc"))
 def test_pruned_then_clustered_keeps_both_promises(descriptor, seeded):
     _, small = trained_through(descriptor, [Prune(0.5), Cluster(4)])
     assert kernels(small)

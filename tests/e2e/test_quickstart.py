@@ -49,7 +49,7 @@ def test_every_step_is_shown_as_a_command(finished):
 def test_report_has_its_pictures(finished):
     folder, _, _ = finished
     html = (folder / "report.html").read_text()
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 6  # curves, confusion and examples of both runs
     for title in ("Served models", "Training", "Confusion on the test split", "Test images and their answers"):
         assert title in html
 

@@ -75,7 +75,8 @@ def test_idle_reflection_streams_hold_up_nobody(small_root):
         before = time.monotonic()
         assert server.stop(20) is True
         assert time.monotonic() - before < 10
-        assert streams[0].code() is grpc.StatusCode.CANCELLED
+        # UNAVAILABLE where the closing of the connection overtakes the end of the stream.
+        assert streams[0].code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 
 def test_health_answers_under_full_load(small_root):

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-__all__ = ["AbstractAttachment", "AbstractTransform", "named_weights", "pruned_before", "select"]
+__all__ = [
+    "AbstractAttachment",
+    "AbstractTransform",
+    "AbstractUntrainedTransform",
+    "named_weights",
+    "pruned_before",
+    "select",
+]
 
 _PRUNED_SHARE = 0.1
 
@@ -116,6 +123,28 @@ class AbstractTransform(abc.ABC):
             attachment: what `attach` returned.
         """
         return model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AbstractUntrainedTransform(AbstractTransform):
+    """A transform that changes the model in `prepare` and trains nothing."""
+
+    TRAINS: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def prepare(self, model: keras.Model) -> keras.Model:
+        """Returns the changed model; `model` stays as it is."""
+
+    def attach(
+        self,
+        weights: Mapping[str, keras.Variable],
+        values: Mapping[str, np.ndarray],
+        num_steps: int,
+        *,
+        model: keras.Model,
+    ) -> AbstractAttachment:
+        """Raises `CompressionError`: there is nothing to train."""
+        raise CompressionError(f"{type(self).__name__} is not trained; it only changes the model, in `prepare`.")
 
 
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:

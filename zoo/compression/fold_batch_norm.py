@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from zoo.compression.base import AbstractAttachment, AbstractTransform
-from zoo.errors import CompressionError
+from zoo.compression.base import AbstractUntrainedTransform
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 __all__ = ["FoldBatchNorm"]
 
 
 @dataclasses.dataclass(frozen=True)
-class FoldBatchNorm(AbstractTransform):
+class FoldBatchNorm(AbstractUntrainedTransform):
     """Makes each batch normalisation a part of the layer before it, where it can be; nothing is trained.
 
     It stands after `Prune`, whose zeros it keeps, and before `Cluster` and `QuantizeAware`, whose values it would
@@ -25,18 +22,6 @@ class FoldBatchNorm(AbstractTransform):
     """
 
     ORDER: ClassVar = 2
-    TRAINS: ClassVar = False
-
-    def attach(
-        self,
-        weights: Mapping[str, keras.Variable],
-        values: Mapping[str, np.ndarray],
-        num_steps: int,
-        *,
-        model: keras.Model,
-    ) -> AbstractAttachment:
-        """Raises `CompressionError`: there is nothing to train."""
-        raise CompressionError("FoldBatchNorm is not trained; it changes the model before the next transform is.")
 
     def prepare(self, model: keras.Model) -> keras.Model:
         """Returns the folded model; `model` itself where nothing folds."""

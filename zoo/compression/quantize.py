@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from zoo.compression.base import AbstractAttachment, AbstractTransform, select
+from zoo.compression.base import AbstractUntrainedTransform, select
 from zoo.compression.quantize_aware import BITS, Bits
 from zoo.errors import CompressionError, InvalidValueError
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 __all__ = ["Quantize", "quantize"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Quantize(AbstractTransform):
+class Quantize(AbstractUntrainedTransform):
     """Rounds each weight to a whole number times the scale of its channel; zeros stay zeros.
 
     Channels and numbers are as in `QuantizeAware`, which loses less from four bits down.
@@ -31,24 +29,12 @@ class Quantize(AbstractTransform):
     """
 
     ORDER: ClassVar = 4
-    TRAINS: ClassVar = False
 
     weights: Bits = "int8"
 
     def __post_init__(self) -> None:
         if self.weights not in BITS:
             raise InvalidValueError("weights", f"one of {', '.join(BITS)}", self.weights)
-
-    def attach(
-        self,
-        weights: Mapping[str, keras.Variable],
-        values: Mapping[str, np.ndarray],
-        num_steps: int,
-        *,
-        model: keras.Model,
-    ) -> AbstractAttachment:
-        """Raises `CompressionError`: there is nothing to train."""
-        raise CompressionError("Quantize is not trained; it rounds weights. To train them, take QuantizeAware.")
 
     def prepare(self, model: keras.Model) -> keras.Model:
         """Returns a copy of the model with rounded weights."""

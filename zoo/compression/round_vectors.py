@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from zoo.compression.base import AbstractAttachment, AbstractTransform
-from zoo.errors import CompressionError, InvalidValueError
+from zoo.compression.base import AbstractUntrainedTransform
+from zoo.errors import InvalidValueError
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 __all__ = ["RoundVectors"]
 
@@ -19,7 +17,7 @@ _AXES = 1  # kernels, which other transforms work on, have more
 
 
 @dataclasses.dataclass(frozen=True)
-class RoundVectors(AbstractTransform):
+class RoundVectors(AbstractUntrainedTransform):
     """Rounds each float32 weight of one axis or none to the nearest bfloat16, relative error at most 2^-9; no training.
 
     Their type stays float32; the packed form writes the half that is zero in next to no bytes.
@@ -29,7 +27,6 @@ class RoundVectors(AbstractTransform):
     """
 
     ORDER: ClassVar = 5
-    TRAINS: ClassVar = False
 
     def __post_init__(self) -> None:
         for field in ("only", "skip"):
@@ -37,17 +34,6 @@ class RoundVectors(AbstractTransform):
                 raise InvalidValueError(
                     field, "left out: all biases, scales and statistics are rounded", getattr(self, field)
                 )
-
-    def attach(
-        self,
-        weights: Mapping[str, keras.Variable],
-        values: Mapping[str, np.ndarray],
-        num_steps: int,
-        *,
-        model: keras.Model,
-    ) -> AbstractAttachment:
-        """Raises `CompressionError`: there is nothing to train."""
-        raise CompressionError("RoundVectors is not trained; it rounds what is there.")
 
     def prepare(self, model: keras.Model) -> keras.Model:
         """Returns a copy of the model with rounded vectors."""

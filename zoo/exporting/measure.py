@@ -34,8 +34,8 @@ class Measured:
         gzip_bytes: of all files, each gzipped at level 9.
         load_ms: of a load into a process with TensorFlow started and no other model; the quickest of three such
             processes, as what else the machine does can only add.
-        memory_mb: resident memory of that process (10^6 bytes) after the load less that before it, without the code of
-            libraries, which is the same for every model.
+        memory_mb: resident memory of that process (10^6 bytes) after the load less that before it: what it wrote, and
+            files of the model that it has mapped, without the code of libraries, which is the same for every model.
         p50_ms_1: of a call of the signature with one row, on one thread; half of the calls took no longer.
         p50_ms_32: with 32 rows; of 32 calls where the signature takes one row alone.
     """

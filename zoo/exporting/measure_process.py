@@ -111,10 +111,10 @@ def _load(path: Path, answer: int) -> NoReturn:
     try:
         engine = engine_of(path)
         engine.start()
-        before, start = _resident_bytes(), time.perf_counter()
+        before, start = _resident_bytes(path), time.perf_counter()
         kept = engine(path)
         load_ms = (time.perf_counter() - start) * 1e3
-        memory_mb = (_resident_bytes() - before) / _MB
+        memory_mb = (_resident_bytes(path) - before) / _MB
         del kept
         document: dict[str, Any] = {"load_ms": round(load_ms, 1), "memory_mb": round(memory_mb, 2)}
     except Exception as error:  # of any kind: TensorFlow raises many for a damaged file
@@ -123,14 +123,17 @@ def _load(path: Path, answer: int) -> NoReturn:
     os._exit(0)
 
 
-def _resident_bytes() -> int:
-    """Returns the resident memory of this process, without the code of its libraries, which is not the model's."""
-    total, counts = 0, False
+def _resident_bytes(model: Path) -> int:
+    """Returns the resident memory of this process: what it wrote, and the files of the model that it has mapped.
+
+    Other files, such as the code of libraries, are not the model's, and the kernel may drop them meanwhile.
+    """
+    total, counted = 0, "Anonymous:"
     for line in Path("/proc/self/smaps").read_text().splitlines():
         word = line.split(maxsplit=1)[0]
         if not word.endswith(":"):  # "7f0c-7f0d r--p 00000000 08:01 1234 /usr/lib/libc.so.6"
-            counts = ".so" not in line.rpartition("/")[2]
-        elif counts and word == "Rss:":
+            counted = "Rss:" if f"{model}/" in line else "Anonymous:"
+        elif word == counted:
             total += int(line.split()[1]) * 1024
     return total
 
