@@ -4,6 +4,7 @@ import pytest
 
 from zoo.compression.cluster import Cluster
 from zoo.compression.prune import Prune
+from zoo.compression.round_vectors import RoundVectors
 from zoo.recipes.recipe import Flight, Recipe, label
 from zoo.tasks.base import AbstractTask
 from zoo.tasks.classification import Classification
@@ -13,6 +14,7 @@ from zoo.training.climb import climb
 
 PRUNING = tuple(Recipe(transforms=(Prune(share),)) for share in (0.5, 0.8, 0.9))
 CLUSTERING = tuple(Recipe(transforms=(Cluster(number),)) for number in (32, 16))
+ROUNDING = Recipe(transforms=(RoundVectors(),))
 
 
 class Trainer:
@@ -68,6 +70,35 @@ def test_the_next_flight_goes_on_from_the_strongest_that_lets_it():
     kept, tried = climbed(flights, scores)
     assert kept == (*more, "Cluster 32")
     assert tried[3:] == [(*most, "Cluster 32"), (*more, "Cluster 32"), (*more, "Cluster 16")]
+
+
+def test_a_flight_is_given_up_only_when_no_rung_before_lets_it_though_a_later_one_holds():
+    flights = (Flight(rungs=PRUNING[:2]), Flight(rungs=CLUSTERING, is_warm=False), Flight(rungs=(ROUNDING,)))
+    half, more = ("Prune 0.5",), ("Prune 0.5", "Prune 0.8")
+    scores = {half: 0.99, more: 0.99, (*more, "Cluster 32"): 0.9, (*half, "Cluster 32"): 0.99}
+    scores |= {(*half, "Cluster 16"): 0.9, (*half, "Cluster 32", "RoundVectors"): 0.99}
+    kept, tried = climbed(flights, scores)  # RoundVectors would hold on `more` as well
+    assert kept == (*half, "Cluster 32", "RoundVectors")
+    assert tried[2:4] == [(*more, "Cluster 32"), (*half, "Cluster 32")]
+
+
+def test_a_later_flight_goes_back_down_the_flight_before_it_alone():
+    flights = (Flight(rungs=PRUNING[:2]), Flight(rungs=CLUSTERING, is_warm=False), Flight(rungs=(ROUNDING,)))
+    half, more = ("Prune 0.5",), ("Prune 0.5", "Prune 0.8")
+    scores = {half: 0.99, more: 0.99, (*more, "Cluster 32"): 0.99, (*more, "Cluster 16"): 0.99}
+    milder = {(*more, "Cluster 16", "RoundVectors"): 0.9, (*more, "Cluster 32", "RoundVectors"): 0.99}
+    assert climbed(flights, scores | milder)[0] == (*more, "Cluster 32", "RoundVectors")
+    kept, tried = climbed(flights, scores | dict.fromkeys(milder, 0.9))
+    assert kept == (*more, "Cluster 16")
+    assert len(tried) == 6
+
+
+def test_a_flight_left_out_does_not_stop_the_next_from_going_back():
+    flights = (Flight(rungs=PRUNING[:2]), Flight(rungs=CLUSTERING[:1]), Flight(rungs=(ROUNDING,)))
+    half, more = ("Prune 0.5",), ("Prune 0.5", "Prune 0.8")
+    scores = {half: 0.99, more: 0.99, (*more, "Cluster 32"): 0.9, (*half, "Cluster 32"): 0.9}
+    scores |= {(*more, "RoundVectors"): 0.9, (*half, "RoundVectors"): 0.99}
+    assert climbed(flights, scores)[0] == (*half, "RoundVectors")
 
 
 def test_a_flight_that_holds_nothing_is_left_out():

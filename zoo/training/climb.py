@@ -18,23 +18,21 @@ def climb(
     """Returns the strongest candidate that holds; `start` itself where none does.
 
     A flight ends before its first rung that does not hold, and its last rung that does is where the next flight begins.
-    Where the next flight holds nothing from there, it is tried from the rung before, and so on down. A flight of which
-    no rung holds is left out.
+    Where the next flight holds nothing from there, it is tried from the rung before, and so on down; rungs of earlier
+    flights are not given up for it. A flight that holds nothing from any of them is left out.
 
     Args:
         flights: in order.
         start: what the first flight begins with.
         attempt: applies a recipe to a candidate; returns None where the result does not hold.
     """
-    if not flights:
-        return start
-    flight, rest = flights[0], flights[1:]
-    held = _held(flight, start, attempt)
-    for candidate in reversed(held):
-        further = climb(rest, candidate, attempt)
-        if further is not candidate:
-            return further
-    return held[-1] if held else climb(rest, start, attempt)
+    candidates = [start]
+    for flight in flights:
+        for candidate in reversed(candidates):
+            if held := _held(flight, candidate, attempt):
+                candidates = held
+                break
+    return candidates[-1]
 
 
 def _held(
