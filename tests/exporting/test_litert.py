@@ -277,7 +277,8 @@ def test_options_of_litert_are_for_litert(tmp_path):
         {"precision": "int4"},
         {"beside": "litert"},
         {"tolerance": 0.0},
-        {"num_calibration": 0},
+        {"num_calibration": 0, "precision": "int8"},
+        {"num_calibration": 5, "precision": "dynamic"},
     ]
     for wrong in wrongs:
         with pytest.raises(InvalidValueError, match=next(iter(wrong))):

@@ -150,6 +150,8 @@ def test_store_holds_types_of_every_kind():
         plain((3,)),
         np.arange(6, dtype="int32").reshape(2, 3),
         np.arange(300, dtype="int64"),
+        np.arange(2**32 - 100, 2**32, dtype="uint32"),
+        np.arange(2**64 - 100, 2**64 - 1, dtype="uint64"),
         RANDOM.normal(size=(20, 20)).astype("float16"),
         np.array([True, False]),
         np.array(1.5, "float32"),

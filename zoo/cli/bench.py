@@ -106,16 +106,16 @@ def artifact(configs: tuple[str, ...], seeds: int, work: Path, as_json: bool) ->
 
     Example: zoo bench artifact mnist_lenet300 --seeds 1 --json
     """
+    from zoo.benchmarks.rows import summarised
+    from zoo.benchmarks.targets import TARGETS
     from zoo.config import find_config
     from zoo.errors import InvalidValueError
-    from zoo.exporting.artifact_rows import summarised
-    from zoo.exporting.artifact_targets import TARGETS
 
     if seeds < 1:
         raise InvalidValueError("seeds", "at least 1", seeds)
     chosen = [find_config(config) for config in configs or dict.fromkeys((*TARGETS, *FAMILIES.values()))]
     with quiet_tensorflow():
-        from zoo.exporting.artifact_benchmark import ArtifactBench
+        from zoo.benchmarks.artifact import ArtifactBench
 
     bench = ArtifactBench(work, note)
     compressed = [

@@ -127,7 +127,7 @@ def export_run(
     splits, calibration = experiment.splits, None
     examples = _real_examples(run, servable, splits.test, FORMS[form].num_examples) if form in FORMS else None
     if litert is not None and litert.precision == "int8":
-        calibration = _real_examples(run, servable, splits.train, litert.num_calibration)
+        calibration = _real_examples(run, servable, splits.train, litert.calibration_rows)
     given = {"litert": litert, "calibration": calibration}
     return _publish(servable, Path(root), name, version, form, examples, serving_root, about, **given)
 

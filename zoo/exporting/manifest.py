@@ -18,7 +18,7 @@ def write_manifest(directory: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     """Writes the manifest over everything that stands in `directory`, and returns it.
 
     Beside `about` it holds when and with what it was made, the operations of the graph, the signatures, and of each
-    file but itself the sha256 and the size in bytes.
+    file but itself the sha256 and the size in bytes; `bytes` counts all files, itself included.
     """
     import keras
     import tensorflow as tf
@@ -37,13 +37,21 @@ def write_manifest(directory: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         **_described(directory),
-        "bytes": sum(file["bytes"] for file in files.values()),
+        "bytes": 0,
         "files": files,
     }
     path = directory / FILE
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    text, others = _spelled(document), sum(file["bytes"] for file in files.values())
+    while document["bytes"] != others + len(text):  # the number is a part of what it counts
+        document["bytes"] = others + len(text)
+        text = _spelled(document)
+    path.write_bytes(text)
     return document
+
+
+def _spelled(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 
 def _described(directory: Path) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def write_litert(
         ExportError: LiteRT lacks an operation, or the process that converts ends abruptly.
     """
     if calibration is not None:
-        calibration = {name: array[: options.num_calibration] for name, array in calibration.items()}
+        calibration = {name: array[: options.calibration_rows] for name, array in calibration.items()}
     (converted,) = convert([Order(servable, [options.precision], examples, calibration)])
     models = converted[options.precision].chosen()
     chosen, content = next(iter(models.items()))

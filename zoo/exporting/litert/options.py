@@ -12,6 +12,8 @@ __all__ = ["TOLERANCES", "Beside", "LiteRT", "Precision"]
 Precision = Literal["float32", "float16", "dynamic", "int8"]
 Beside = Literal["plain", "packed"]
 
+_NUM_CALIBRATION = 200
+
 # Largest differences of a probability that were measured, on 64 test examples of trained runs (digits_cnn, mnist_cnn,
 # vowels_lstm, vowels_transformer): float32 3e-7, float16 2.5e-3, dynamic 8e-3, int8 0.096, and 0.028 without the
 # transformer's. Over the untrained families: `tests/conformance/test_litert.py`.
@@ -29,7 +31,8 @@ class LiteRT:
         beside: also write a SavedModel of this form; a server without `--prefer_tflite_model` takes that one.
         tolerance: what an answer may differ by from the model's own, in shares of the answer where that is above 1; by
             default that of the precision: 1e-4, 1e-2, 5e-2 and 1e-1.
-        num_calibration: examples of the training split, or rows of the arrays given, that `int8` takes ranges from.
+        num_calibration: examples of the training split, or rows of the arrays given, that `int8` takes ranges from; 200
+            by default. Not for other precisions.
 
     Raises:
         InvalidValueError: a value out of range.
@@ -42,7 +45,7 @@ class LiteRT:
     precision: Precision = "float32"
     beside: Beside | None = None
     tolerance: float | None = None
-    num_calibration: int = 200
+    num_calibration: int | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in TOLERANCES:
@@ -51,8 +54,15 @@ class LiteRT:
             raise InvalidValueError("beside", f"one of {', '.join(get_args(Beside))}, or left out", self.beside)
         if self.tolerance is not None and not self.tolerance > 0:
             raise InvalidValueError("tolerance", "above 0", self.tolerance)
-        if self.num_calibration < 1:
+        if self.num_calibration is not None and self.num_calibration < 1:
             raise InvalidValueError("num_calibration", "at least 1", self.num_calibration)
+        if self.num_calibration is not None and self.precision != "int8":
+            raise InvalidValueError("num_calibration", "left out unless precision is int8", self.num_calibration)
+
+    @property
+    def calibration_rows(self) -> int:
+        """How many examples int8 takes its ranges from."""
+        return _NUM_CALIBRATION if self.num_calibration is None else self.num_calibration
 
     @property
     def allowed(self) -> float:

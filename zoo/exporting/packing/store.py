@@ -17,6 +17,7 @@ __all__ = ["Store"]
 
 _OWN_VARIABLE = 8192  # values; below, tensors share one, and a call copies its slice
 _IN_GRAPH = 64  # values of another type than float32 that stand in the graph
+_READ_AS = {tf.uint32: tf.int32, tf.uint64: tf.int64}  # TensorFlow decodes no such bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,4 +118,6 @@ class Store:
 def _raw(array: np.ndarray) -> tf.Tensor:
     """Returns an array of any numeric type; TensorFlow's constants fold, bytes do not."""
     blob = tf.raw_ops.PlaceholderWithDefault(input=tf.constant(np.ascontiguousarray(array).tobytes()), shape=[])
-    return tf.reshape(tf.io.decode_raw(blob, tf.as_dtype(array.dtype)), array.shape)
+    read = _READ_AS.get(tf.as_dtype(array.dtype), tf.as_dtype(array.dtype))
+    values = tf.io.decode_raw(blob, read)
+    return tf.reshape(values if read == array.dtype else tf.bitcast(values, array.dtype), array.shape)

@@ -58,7 +58,7 @@ class Compressed:
 class Untrained:
     """A trained model packed as it is, and with weights of 8 bits; ratios against `keras.Model.export`.
 
-    `int8_latency` are ratios of p50 against the plain form of the float model, at one row and at 32.
+    Ratios of p50 are against the plain form of the float model, at one row and at 32.
     """
 
     config: str

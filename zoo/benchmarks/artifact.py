@@ -1,26 +1,30 @@
 """What compression buys: models trained, compressed, exported and measured beside `keras.Model.export`, from scratch.
 
-Everything is kept in a working directory, a run for each model, and what stands there is not done again.
+Everything is kept in a working directory, a run for each model, and what stands there of the same settings is not done
+again.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.config import Experiment
-from zoo.exporting.artifact_rows import Compressed, Target, Untrained
+from zoo.benchmarks.rows import Compressed, Target, Untrained
+from zoo.config import Experiment, to_json
 from zoo.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     import keras
 
     from zoo.exporting.measure import Measured
+    from zoo.recipes.recipe import Ladder, Recipe
 
 __all__ = ["ArtifactBench"]
 
@@ -47,7 +51,7 @@ class ArtifactBench:
             ZooError: as training, compression and export do.
         """
         dense = self._trained(experiment, seed)
-        small = self._made_small(dense, experiment.name, target, seed)
+        small = self._made_small(dense, target)
         figure, before, after = self._compared(dense, small)
         model = dense.load_model()
         paths = [self._exported(dense, "plain"), self._exported(small, "packed")]
@@ -77,7 +81,7 @@ class ArtifactBench:
         """Returns a row for a model that is packed without being trained again, and rounded to 8 bits."""
         dense = self._trained(experiment, seed)
         model = dense.load_model()
-        rounded = self._rounded(dense, experiment.name, seed)
+        rounded = self._rounded(dense)
         figure, before, after = self._compared(dense, rounded)
         plain, packed = self._exported(dense, "plain"), self._exported(dense, "packed")
         small = self._exported(rounded, "packed")
@@ -102,35 +106,33 @@ class ArtifactBench:
     def _trained(self, experiment: Experiment, seed: int) -> RunDirectory:
         from zoo.training.loop import train
 
-        path = self._directory / f"{experiment.name}-{seed}"
+        seeded = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, seed=seed))
+        path = self._directory / f"{experiment.name}-{seed}-{_digest(seeded)}"
         if not (path / "model.keras").is_file():
             self._tell(f"{path.name}: training")
-            training = dataclasses.replace(experiment.training, seed=seed)
-            train(dataclasses.replace(experiment, training=training), path, resume=(path / "config.json").is_file())
+            train(seeded, path, resume=(path / "config.json").is_file())
         return RunDirectory.open(path)
 
-    def _made_small(self, dense: RunDirectory, config: str, target: Target, seed: int) -> RunDirectory:
+    def _made_small(self, dense: RunDirectory, target: Target) -> RunDirectory:
         from zoo import registry
         from zoo.config import apply_overrides
-        from zoo.training.compress_run import compress_run
 
-        path = self._directory / f"{config}-{seed}-{target.recipe}"
-        overrides = [value.replace("{runs}", str(self._directory)) for value in target.overrides]
-        recipe = apply_overrides(registry.lookup(registry.RECIPES, "recipe", target.recipe)(), overrides)
-        return self._derived(path, lambda: compress_run(dense.path, recipe, path, recipe_name=target.recipe))
+        recipe = apply_overrides(registry.lookup(registry.RECIPES, "recipe", target.recipe)(), target.overrides)
+        return self._derived(dense, recipe, target.recipe)
 
-    def _rounded(self, dense: RunDirectory, config: str, seed: int) -> RunDirectory:
+    def _rounded(self, dense: RunDirectory) -> RunDirectory:
         from zoo.compression.quantize import Quantize
         from zoo.recipes.recipe import Recipe
+
+        return self._derived(dense, Recipe(transforms=(Quantize("int8"),)), "int8")
+
+    def _derived(self, dense: RunDirectory, recipe: Recipe | Ladder, name: str) -> RunDirectory:
         from zoo.training.compress_run import compress_run
 
-        path, recipe = self._directory / f"{config}-{seed}-int8", Recipe(transforms=(Quantize("int8"),))
-        return self._derived(path, lambda: compress_run(dense.path, recipe, path, recipe_name="int8"))
-
-    def _derived(self, path: Path, make: Callable[[], Any]) -> RunDirectory:
+        path = dense.path.with_name(f"{dense.path.name}-{name}-{_digest(recipe)}")
         if not (path / "model.keras").is_file():
             self._tell(f"{path.name}: compression")
-            make()
+            compress_run(dense.path, recipe, path, recipe_name=name)
         return RunDirectory.open(path)
 
     def _compared(self, dense: RunDirectory, small: RunDirectory) -> tuple[str, float, float]:
@@ -175,10 +177,18 @@ class ArtifactBench:
     def _keras_bytes(self, run: RunDirectory, model: keras.Model) -> int:
         from zoo.exporting.measure import bytes_of
 
-        path = self._directory / "models" / f"{run.path.name}-keras" / "1"
+        path = self._directory / "models" / f"{run.path.name}-keras"
         if not path.is_dir():
-            model.export(str(path), verbose=False)
+            unfinished = path.with_name(f".{path.name}")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            model.export(str(unfinished / "1"), verbose=False)
+            unfinished.rename(path)
         return bytes_of(path)
+
+
+def _digest(settings: Experiment | Recipe | Ladder) -> str:
+    """Returns a word that changes with any setting: what stands under another is not taken for it."""
+    return hashlib.sha256(json.dumps(to_json(settings), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _points(run: RunDirectory, before: float, after: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.exporting.artifact_rows import Target
+from zoo.benchmarks.rows import Target
 
 __all__ = ["TARGETS"]
 

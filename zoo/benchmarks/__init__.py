@@ -1,0 +1,1 @@
+"""Benches that go through every room: training, compression, export, measuring."""
