@@ -5,7 +5,8 @@ import dataclasses
 import descriptors
 import pytest
 
-from zoo.benchmarks.artifact import ArtifactBench, _is_bit_exact
+from zoo.benchmarks.artifact import ArtifactBench, is_bit_exact
+from zoo.benchmarks.fresh import measure_fresh
 from zoo.benchmarks.rows import Compressed, Target, summarised
 from zoo.benchmarks.targets import TARGETS
 from zoo.config import list_configs
@@ -55,7 +56,7 @@ def test_rows_hold_what_stands_on_disk_and_nothing_is_done_twice(experiment, tmp
     assert (untrained.int8_p50_ratio_1, untrained.int8_p50_ratio_32) == (3.0, 1.2)
 
     changed = experiment.model.build()
-    assert not _is_bit_exact(changed, only(tmp_path / "models", "tiny-0-????????-packed/1"))
+    assert not is_bit_exact(changed, only(tmp_path / "models", "tiny-0-????????-packed/1"))
 
     del said[:]
     assert bench.compressed(experiment, TARGET, 0) == row
@@ -63,6 +64,19 @@ def test_rows_hold_what_stands_on_disk_and_nothing_is_done_twice(experiment, tmp
     other = dataclasses.replace(TARGET, overrides=(*TARGET.overrides, "transforms.1.num_clusters=4"))
     assert bench.compressed(experiment, other, 0).bytes < row.bytes
     assert any("compression" in line for line in said)
+
+
+def test_fresh_weights_of_a_family_are_measured_without_data(experiment, monkeypatch):
+    def measured(paths):
+        return [
+            measure.Measured(measure.bytes_of(path), 1, 1.0, 2.0, 1.0 + n, 10.0 + n) for n, path in enumerate(paths)
+        ]
+
+    monkeypatch.setattr(measure, "measure", measured)
+    row = measure_fresh(dataclasses.replace(experiment, data=descriptors.SOURCES["tfds"]))
+    assert row.is_bit_exact
+    assert row.packed_of_export == round(row.packed_bytes / row.keras_export_bytes, 3) < 0.5
+    assert (row.int8_p50_ratio_1, row.int8_p50_ratio_32) == (3.0, 1.2)
 
 
 def test_means_over_seeds_are_held_against_the_target():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zoo.exporting.measure import Measured
     from zoo.recipes.recipe import Ladder, Recipe
 
-__all__ = ["ArtifactBench"]
+__all__ = ["ArtifactBench", "is_bit_exact"]
 
 _FLOAT_BYTES = 4
 _EXAMPLES = 32
@@ -93,7 +93,7 @@ class ArtifactBench:
             keras_export_bytes=keras_bytes,
             packed_bytes=as_is.bytes,
             packed_of_export=round(as_is.bytes / keras_bytes, 3),
-            is_bit_exact=_is_bit_exact(model, packed),
+            is_bit_exact=is_bit_exact(model, packed),
             int8_bytes=int8.bytes,
             int8_of_float=round(int8.bytes / float_bytes, 3),
             figure=figure,
@@ -203,7 +203,7 @@ def _ratios(measured: Measured, reference: Measured, one: str, many: str) -> Map
     }
 
 
-def _is_bit_exact(model: keras.Model, packed: Path) -> bool:
+def is_bit_exact(model: keras.Model, packed: Path) -> bool:
     """Tells whether a packed export decodes to the model's weights."""
     from zoo.exporting.packing.reading import loaded_weights
 

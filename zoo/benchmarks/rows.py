@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 
-__all__ = ["Compressed", "Summary", "Target", "Untrained", "summarised"]
+__all__ = ["Compressed", "Fresh", "Summary", "Target", "Untrained", "summarised"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,6 +73,25 @@ class Untrained:
     float_figure: float
     int8_figure: float
     int8_lost_points: float
+    int8_p50_ratio_1: float
+    int8_p50_ratio_32: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fresh:
+    """A model of fresh weights packed as it is, and with weights of 8 bits.
+
+    Ratios of p50 are against the plain form of the float model, at one row and at 32.
+    """
+
+    config: str
+    float_bytes: int
+    keras_export_bytes: int
+    packed_bytes: int
+    packed_of_export: float
+    is_bit_exact: bool
+    int8_bytes: int
+    int8_of_float: float
     int8_p50_ratio_1: float
     int8_p50_ratio_32: float
 

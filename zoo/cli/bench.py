@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -96,23 +97,36 @@ def serve(configs: tuple[str, ...], calls: int, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     default=Path("runs/bench-artifact"),
     show_default=True,
-    help="What stands there is not done again.",
+    help="What stands there of the same settings is not done again.",
 )
+@click.option("--fresh", is_flag=True, help="Bytes and latency of fresh weights alone: no data, no training, minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def artifact(configs: tuple[str, ...], seeds: int, work: Path, as_json: bool) -> None:
+def artifact(configs: tuple[str, ...], seeds: int, work: Path, fresh: bool, as_json: bool) -> None:
     """Train, compress, export and measure CONFIGS, by default all with a target and one of each family; takes hours.
 
     Each is also packed as it was trained, and with weights of 8 bits. Cut off, it goes on where it was.
 
     Example: zoo bench artifact mnist_lenet300 --seeds 1 --json
     """
-    from zoo.benchmarks.rows import summarised
-    from zoo.benchmarks.targets import TARGETS
-    from zoo.config import find_config
     from zoo.errors import InvalidValueError
 
     if seeds < 1:
         raise InvalidValueError("seeds", "at least 1", seeds)
+    tables = _fresh(configs) if fresh else _artifacts(configs, seeds, work)
+    documents = {name: [dataclasses.asdict(row) for row in rows] for name, rows in tables.items()}
+    if as_json:
+        print_json(documents)
+        return
+    for name, rows in documents.items():
+        if rows:
+            print_table(list(rows[0]), [list(row.values()) for row in rows], title=name)
+
+
+def _artifacts(configs: tuple[str, ...], seeds: int, work: Path) -> dict[str, list[Any]]:
+    from zoo.benchmarks.rows import summarised
+    from zoo.benchmarks.targets import TARGETS
+    from zoo.config import find_config
+
     chosen = [find_config(config) for config in configs or dict.fromkeys((*TARGETS, *FAMILIES.values()))]
     with quiet_tensorflow():
         from zoo.benchmarks.artifact import ArtifactBench
@@ -125,11 +139,18 @@ def artifact(configs: tuple[str, ...], seeds: int, work: Path, as_json: bool) ->
         for seed in range(seeds)
     ]
     untrained = [bench.untrained(experiment) for experiment in chosen]
-    tables = {"summary": summarised(compressed, TARGETS), "compressed": compressed, "untrained": untrained}
-    documents = {name: [dataclasses.asdict(row) for row in rows] for name, rows in tables.items()}
-    if as_json:
-        print_json(documents)
-        return
-    for name, rows in documents.items():
-        if rows:
-            print_table(list(rows[0]), [list(row.values()) for row in rows], title=name)
+    return {"summary": summarised(compressed, TARGETS), "compressed": compressed, "untrained": untrained}
+
+
+def _fresh(configs: tuple[str, ...]) -> dict[str, list[Any]]:
+    from zoo.config import find_config
+
+    chosen = [find_config(config) for config in configs or FAMILIES.values()]
+    with quiet_tensorflow():
+        from zoo.benchmarks.fresh import measure_fresh
+
+    rows = []
+    for experiment in chosen:
+        note(f"{experiment.name}: exported four ways, measured side by side")
+        rows.append(measure_fresh(experiment))
+    return {"fresh": rows}
