@@ -97,6 +97,11 @@ def test_a_search_prints_one_document(zoo, dense, tmp_path, monkeypatch):
     document = json.loads(out)
     assert document == json.loads((tmp_path / "out" / "search.json").read_text())
     assert [point["name"] for point in document["points"]] == ["001-int8"]
-    status, out, _ = zoo("compress", dense, "--run-dir", tmp_path / "out", *options)
+    status, out, err = zoo("compress", dense, "--run-dir", tmp_path / "out", *options)
     assert status == 0
     assert "0.500 ms" in out
+    monkeypatch.chdir(tmp_path)
+    suggested = err.split("Next: zoo ")[1].replace("POINT", "001-int8").replace("NAME", "digits").split()
+    status, _, err = zoo(*suggested)
+    assert status == 0, err
+    assert (tmp_path / "models" / "digits" / "1" / "saved_model.pb").is_file()

@@ -8,6 +8,8 @@ import pytest
 
 from zoo.errors import ExportError
 from zoo.exporting.measure import Measured
+from zoo.exporting.measure_engines import SavedModel
+from zoo.exporting.verify import random_examples
 from zoo.exporting.weight_table import LayerRow, WeightRow, by_layer
 from zoo.reporting import plots
 from zoo.reporting.compression import BASELINE, CompressionReport, Form, compression_report
@@ -64,7 +66,13 @@ def measured(runs):
     """The report of the compressed run: forms really exported, their costs made up."""
 
     def measure(paths):
-        assert all((path / "saved_model.pb").is_file() for path in paths)
+        first, *others = (SavedModel(path) for path in paths)
+        inputs = random_examples(first.specs(), 3)
+        answers = first.call(inputs)
+        assert list(answers) == ["logits"]  # what the model says, not what a task makes of it
+        for other in others:
+            assert other.specs() == first.specs()
+            assert {n: a.shape for n, a in other.call(inputs).items()} == {n: a.shape for n, a in answers.items()}
         return COSTS[: len(paths)]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -116,7 +116,8 @@ def _by_search(
         for point in (*document["references"], *document["points"])
     ]
     print_table(columns, rows, title=str(out))
-    note(f"The plot: {out / 'pareto.svg'}. Next: zoo export {out / 'points' / 'NAME'} --form packed --to models")
+    point = out / "points" / "POINT"
+    note(f"The plot: {out / 'pareto.svg'}. Next: zoo export {point} --name NAME --form packed --to models")
 
 
 def _print_layers(weights: Mapping[str, Mapping[str, Any]]) -> None:

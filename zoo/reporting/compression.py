@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import RunDirectoryError, ZooError
 from zoo.exporting.measure import Measured
 from zoo.exporting.weight_table import WeightRow, weight_table
+from zoo.training.budget import monitored
 from zoo.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _original(run: RunDirectory) -> RunDirectory:
 
 def _scores(run: RunDirectory, original: RunDirectory | None) -> tuple[str, dict[str, float]]:
     """Returns the figure that the task watches, of a split for which both runs have it, and its values."""
-    name = run.experiment().task.MONITOR.removeprefix("val_")
+    name = monitored(run.experiment().task)
     metrics = {"compressed": run.metrics(), "original": original.metrics() if original else {}}
     known = {
         split: {of: found[split][name] for of, found in metrics.items() if name in found.get(split, {})}
@@ -167,14 +168,13 @@ def _forms(dense: keras.Model, small: keras.Model, scores: dict[str, float], log
     Raises:
         ZooError: a model cannot be exported or measured.
     """
-    from zoo.exporting.export import export
     from zoo.exporting.measure import measure
 
     with tempfile.TemporaryDirectory() as folder:
         log(f"export of the original by {BASELINE}, of the compressed model as {' and as '.join(_FORMS)}")
         paths = [Path(folder, "keras", "1")]
         dense.export(str(paths[0]), verbose=False)
-        paths += [export(small, folder, name=form, form=form).path for form in _FORMS]
+        paths += [_written(small, form, Path(folder, form, "1")) for form in _FORMS]
         log("load time, memory and latency of each, in a process of their own")
         measured = measure(paths)
     names = [(BASELINE, "original"), *((form, "compressed") for form in _FORMS)]
@@ -191,3 +191,19 @@ def _forms(dense: keras.Model, small: keras.Model, scores: dict[str, float], log
         )
         for (form, of), cost in zip(names, measured, strict=True)
     ]
+
+
+def _written(model: keras.Model, form: str, path: Path) -> Path:
+    """Writes a model as `keras.Model.export` does, its outputs as they are, in one of our forms; returns `path`."""
+    from zoo.exporting.forms import parts_of
+    from zoo.exporting.servable import Servable
+    from zoo.exporting.signature import specs_of_model
+    from zoo.exporting.verify import random_examples, verify
+
+    servable = Servable(model, specs_of_model(model))
+    examples = random_examples(servable.inputs)
+    (part,) = parts_of(form, None, None)
+    path.mkdir(parents=True)
+    part.write(servable, path, examples)
+    verify(servable, path, examples, **part.check)
+    return path

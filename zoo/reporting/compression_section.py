@@ -44,7 +44,8 @@ def _text(report: CompressionReport) -> str:
     text = f"Recipe {report.recipe!r}, {came}."
     if report.forms:
         text += (
-            " All forms hold the model alone, without features, and were called in turns in one process, on one thread."
+            " All forms hold the model alone, without features, task, warm-up and manifest, and were called in "
+            "turns in one process, on one thread."
         )
     return text
 
@@ -75,7 +76,7 @@ def _weight_rows(report: CompressionReport) -> list[list[Any]]:
     rest = report.packed_bytes - total
     if rest > 0:
         share = f"{rest / report.packed_bytes:.1%}"
-        rows.append(["graph, warm-up, manifest", "", "", "", "", "", "", f"{rest:,}", share])
+        rows.append(["graph", "", "", "", "", "", "", f"{rest:,}", share])
     before = sum(row.bytes_before for row in report.weights)
     return [*rows, ["all", "", "", "", "", "", f"{before:,}", f"{max(total, report.packed_bytes):,}", "100%"]]
 
