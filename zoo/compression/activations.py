@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from zoo.compression.cloning import clone_graph, clone_layer
+from zoo.compression.cloning import clone_graph, clone_layer, take_variables
 
 if TYPE_CHECKING:
     import keras
@@ -49,9 +49,7 @@ def quantize_activations(model: keras.Model) -> keras.Model:
         return layer(*args, **kwargs)
 
     copy = clone_graph(model, clone, call=call)
-    for old, new in copies:
-        for source, target in zip(getattr(old, "variables", ()), getattr(new, "variables", ()), strict=True):
-            target.assign(source)
+    take_variables(copies)
     return copy
 
 

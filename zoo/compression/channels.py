@@ -142,6 +142,8 @@ def remove_channels(model: keras.Model, keep: Mapping[str, np.ndarray]) -> keras
     for old, new in pairs:
         for source, target in zip(getattr(old, "variables", ()), getattr(new, "variables", ()), strict=True):
             target.assign(_kept(np.asarray(source), axes.get(id(source), []), removed))
+        if hasattr(new, "finalize_state"):
+            new.finalize_state()
     return small
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.compression.cloning import clone_graph, clone_layer, graph
+from zoo.compression.cloning import clone_graph, clone_layer, graph, take_variables
 from zoo.errors import CompressionError
 
 if TYPE_CHECKING:
@@ -70,9 +70,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     for old, new in copies:
         if id(old) in folded:
             _fold(old, folded[id(old)], new)
-        else:
-            for source, target in zip(getattr(old, "variables", ()), getattr(new, "variables", ()), strict=True):
-                target.assign(source)
+    take_variables((old, new) for old, new in copies if id(old) not in folded)
     return small
 
 
