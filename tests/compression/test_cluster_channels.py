@@ -91,6 +91,24 @@ def test_a_later_call_keeps_what_is_shared_in_channels(seeded):
             assert len(set(now[was == value]) - {0.0}) <= 1
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+@pytest.mark.parametrize("shape", [(5, 5, 1, 6), (20, 12)], ids=str)
+def test_equal_numbers_by_chance_are_not_shared(kind, shape):
+    """Kernels that once had 16 bits keep a few equal pairs, and a scale for each channel."""
+    weights = np.random.default_rng(0).normal(size=shape) * 0.2
+    rounded = weights.astype(tf.as_dtype(kind).as_numpy_dtype).astype("float32")
+    assert len(np.unique(rounded)) < rounded.size, "or there is nothing to mistake"
+    assert shared_rows("conv/kernel", rounded) is None
+
+
+@pytest.mark.parametrize(("clusters", "size"), [(4, 6), (9, 10), (9, 12), (16, 20), (32, 40), (256, 600)])
+def test_small_clustered_tensors_are_known(clusters, size):
+    random = np.random.default_rng(0)
+    values = random.normal(size=clusters).astype("float32")
+    weights = values[np.concatenate([np.arange(clusters), random.integers(0, clusters, size - clusters)])]
+    assert is_clustered(weights[:, None])
+
+
 def test_pruning_alone_shares_nothing():
     """A tensor with few survivors has few distinct values, none of them shared."""
     random = np.random.default_rng(0)

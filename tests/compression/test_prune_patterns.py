@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from zoo.compression.base import select
-from zoo.compression.masks import _global_masks
+from zoo.compression.masks import Masks, _global_masks
 from zoo.compression.prune import Prune
 from zoo.compression.reparametrized import Reparametrized
 from zoo.errors import CompressionError, InvalidValueError
@@ -61,6 +61,37 @@ def test_blocks_are_zero_together(make, shape, only, block, seeded):
     assert zero.mean() == pytest.approx(0.5, abs=0.1)
     assert ((blocks != 0).any(axis=(1, 3)) == ~zero).all()
     assert ((blocks == 0).mean(axis=(1, 3))[~zero] < 0.5).all()
+
+
+@pytest.mark.parametrize("block", [(4, 4), (3, 5)])
+def test_the_proof_of_blocks_can_fail(block):
+    transform = Prune(0.75, block=block)
+    kernel = np.random.default_rng(0).normal(size=(16, 16)).astype("float32")
+    masks = Masks(transform, {"k": keras.Variable(kernel)}, {"k": kernel}, 100)
+    assert "0.0000 of its blocks" in str(masks.verify("k", kernel))
+    rows, columns = -(-16 // block[0]), -(-16 // block[1])
+    scattered = np.where(np.random.default_rng(1).random((16, 16)) < 0.9, 0, kernel)
+    assert "promised" in str(masks.verify("k", scattered)), "zeros, but not in blocks"
+    zero = kernel.copy()
+    needed = rows * columns - round(rows * columns / 4)
+    for number in range(needed):
+        assert "promised" in str(masks.verify("k", zero)), number
+        row, column = block[0] * (number // columns), block[1] * (number % columns)
+        zero[row : row + block[0], column : column + block[1]] = 0
+    assert masks.verify("k", zero) is None
+
+
+@pytest.mark.parametrize("pattern", [{}, {"block": (4, 4)}, {"scope": "global"}], ids=str)
+def test_a_weight_behind_its_mask_is_found(pattern):
+    kernel = np.random.default_rng(0).normal(size=(16, 16)).astype("float32")
+    masks = Masks(Prune(0.5, **pattern), {"k": keras.Variable(kernel)}, {"k": kernel}, 100)
+    mask = np.ones_like(kernel)
+    mask[:12] = 0
+    masks._masks["k"].assign(mask)
+    assert masks.verify("k", kernel * mask) is None
+    wrong = kernel * mask
+    wrong[3, 5] = 1
+    assert "behind its mask" in str(masks.verify("k", wrong))
 
 
 @pytest.mark.parametrize(("make", "shape"), [(dense, (8,)), (images, (6, 6, 4))], ids=["dense", "conv"])

@@ -110,21 +110,24 @@ class Masks(AbstractAttachment):
 
     def verify(self, path: str, value: np.ndarray) -> str | None:
         transform = self._transform
-        if transform.scope == "global":  # promised for all of them together
-            masks = [np.asarray(mask) for mask in self._masks.values()]
-            size = sum(mask.size for mask in masks)
-            zeros = size - sum(int(mask.sum()) for mask in masks)
-            if (value[np.asarray(self._masks[path]) == 0] != 0).any():
-                return "a weight behind its mask is not zero"
-        elif transform.m_by_n:
+        if value[self._mask(path) == 0].any():
+            return "a weight behind its mask is not zero"
+        if transform.m_by_n:
             mask = np.asarray(_tfmot.mask_of(0.0, (1, 1), transform.m_by_n)(tf.constant(value)))
             return None if not value[mask == 0].any() else f"is not {transform.m_by_n[0]}:{transform.m_by_n[1]} sparse"
+        if transform.scope == "global":  # promised for all of them together
+            masks = [self._mask(path) for path in self.weights]
+            size, zeros, what = sum(mask.size for mask in masks), sum(int((mask == 0).sum()) for mask in masks), "zeros"
         else:
-            size, zeros = value.size, int((value == 0).sum())
-        kept = max(1, round(size * (1 - transform.sparsity))) * int(np.prod(transform.block))
-        if zeros >= size - kept:
+            blocks = _blocks(value, transform.block)
+            size, zeros = len(blocks), int((blocks == 0).all(axis=1).sum())
+            what = "zeros" if transform.block == (1, 1) else f"of its blocks of {transform.block} zero"
+        if zeros >= size - max(1, round(size * (1 - transform.sparsity))):
             return None
-        return f"{zeros / size:.4f} zeros, {transform.sparsity} promised"
+        return f"{zeros / size:.4f} {what}, {transform.sparsity} promised"
+
+    def _mask(self, path: str) -> np.ndarray:
+        return np.asarray(tf.convert_to_tensor(self._masks[path]))
 
 
 def _shared_variable(value: np.ndarray) -> tf.Variable:
@@ -133,6 +136,14 @@ def _shared_variable(value: np.ndarray) -> tf.Variable:
 
 def _matrix(shape: Any) -> list[int]:
     return [int(np.prod(shape[:-1])), int(shape[-1])]
+
+
+def _blocks(value: np.ndarray, block: tuple[int, int]) -> np.ndarray:
+    """Returns the blocks of a weight, one a row; those at its ends are filled up with zeros."""
+    matrix = value.reshape(_matrix(value.shape))
+    matrix = np.pad(matrix, [(0, -size % step) for size, step in zip(matrix.shape, block, strict=True)])
+    rows, columns = (size // step for size, step in zip(matrix.shape, block, strict=True))
+    return matrix.reshape(rows, block[0], columns, block[1]).swapaxes(1, 2).reshape(rows * columns, -1)
 
 
 def _largest(value: tf.Tensor, sparsity: tf.Tensor) -> tf.Tensor:

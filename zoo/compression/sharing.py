@@ -15,6 +15,8 @@ _ATTENTION = ("query", "key", "value")
 _FEW_VALUES = 256
 _FEW_PER_CHANNEL = 32  # int6 and wider are grids rather than shared values
 _LEAST_SHARED = 2  # weights per value of a channel; equal numbers among many happen by chance
+# Of n numbers with 8 bits of mantissa, spread as weights are, about n^2 / 2000 equal another; twice that is no chance.
+_COINCIDENCES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +76,15 @@ def is_clustered(values: np.ndarray) -> bool:
     """Tells whether a tensor has so few distinct values that they must be shared on purpose.
 
     Zeros do not count: a tensor that was pruned to a few weights is no clustered one. Nor does one value throughout,
-    which is an initialiser.
+    which is an initialiser. Nor do a few equal pairs, which numbers once rounded to 16 bits have by chance; so a small
+    tensor that was clustered still does.
     """
     nonzero = values[values != 0]
     distinct = len(np.unique(nonzero))
     with_zero = distinct + (nonzero.size < values.size)
-    return 1 < with_zero <= _FEW_VALUES and distinct < nonzero.size
+    by_chance = nonzero.size**2 / _COINCIDENCES
+    is_shared = distinct * _LEAST_SHARED <= nonzero.size or nonzero.size - distinct > by_chance
+    return 1 < with_zero <= _FEW_VALUES and distinct < nonzero.size and is_shared
 
 
 def distinct_per_row(rows: np.ndarray) -> np.ndarray:
