@@ -87,7 +87,7 @@ def test_a_budget_that_cannot_be_kept_ends_with_1(zoo, dense, tmp_path, monkeypa
 
 
 def test_a_search_prints_one_document(zoo, dense, tmp_path, monkeypatch):
-    def fake(paths):
+    def fake(paths, examples):
         return [Measured(1, 1, 1.0, 1.0, 0.5, 1.0) for _ in paths]
 
     monkeypatch.setattr(search, "measure", fake)

@@ -55,6 +55,12 @@ def test_recipes_go_on_from_the_parent():
     assert GRID.recipe(Setting(sparsity=0.9, bits="int8"), Setting(sparsity=0.9)).num_epochs() == 0
 
 
+def test_every_training_takes_the_steps_that_it_needs():
+    grid = Grid(min_steps=500)
+    trained = [Setting(sparsity=0.6), Setting(channels=0.25), Setting(values=16)]
+    assert [grid.recipe(setting, DENSE).num_epochs(10) for setting in trained] == [50, 50, 50]
+
+
 def test_a_grid_of_impossible_values_is_refused():
     with pytest.raises(InvalidValueError, match="sparsity"):
         Grid(sparsities=(1.0,))
@@ -105,10 +111,12 @@ def test_record_is_read_again_and_belongs_to_one_search(tmp_path):
     record.points.append(point("001", 0.9, 10, setting=Setting(bits="int8"), parent=DENSE))
     record.references.append(point("dense", 0.95, 100))
     record.refused["channels0.2"] = "none"
+    record.refinements.append(Setting(sparsity=0.7))
     record.write()
     again = Record(tmp_path / "s", {"source": "a", "grid": {"values": (1, 2)}})
     assert again.document() == record.document()
     assert again.points == record.points
+    assert again.refinements == [Setting(sparsity=0.7)]
     assert again.settings() == [DENSE, Setting(bits="int8")]
     with pytest.raises(RunDirectoryError, match="another search: its `source` is 'a', not 'b'"):
         Record(tmp_path / "s", {"source": "b", "grid": {"values": (1, 2)}})

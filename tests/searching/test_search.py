@@ -3,8 +3,10 @@
 import dataclasses
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import descriptors
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -12,6 +14,7 @@ from zoo.config import Splits, apply_overrides
 from zoo.errors import CompressionError, InvalidValueError, RunDirectoryError, UnknownNameError, UsageError
 from zoo.exporting.export import export_run
 from zoo.exporting.measure import Measured
+from zoo.exporting.measure_engines import SavedModel
 from zoo.reporting.report import run_section
 from zoo.searching import search
 from zoo.searching.front import Point
@@ -33,7 +36,7 @@ def run(tmp_path_factory):
     return train(TINY, tmp_path_factory.mktemp("runs") / "tiny")
 
 
-def measured(paths):
+def measured(paths, examples):
     """Stands in for the measuring process: the larger, the slower."""
     sizes = [sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in paths]
     return [Measured(size, size, 1.0, 1.0, size / 1e4, size / 1e3) for size in sizes]
@@ -70,13 +73,35 @@ def test_every_point_is_a_run_and_a_version(run, tmp_path, capsys):
     assert "probabilities" in signature(image=tf.zeros([1, 12, 12, 1], tf.uint8))
 
 
+def test_all_is_measured_with_the_same_real_examples_and_answers_the_same_names(run, tmp_path):
+    asked = []
+
+    def asking(paths, examples):
+        engines = [SavedModel(path) for path in paths]
+        assert all([(spec.name, spec.dtype) for spec in one.specs()] == [("image", "uint8")] for one in engines)
+        asked.append({path.parent.name: one.call(examples) for path, one in zip(paths, engines, strict=True)})
+        held_out = TINY.data.load(TINY.splits.validation or "").as_numpy_iterator()
+        images = np.stack([example["image"] for example in held_out])[:32]
+        np.testing.assert_array_equal(examples["image"], images)
+        return measured(paths, examples)
+
+    grid = Grid(bits=("int8",), values=(), sparsities=(), channels=(), refinements=0)
+    search_run(run.path, tmp_path / "search", grid, measuring=asking)
+    (answers,) = asked
+    assert sorted(answers) == ["001-int8", "dense", "keras_export"]
+    dense, by_keras = answers["dense"], answers["keras_export"]
+    assert sorted(dense) == sorted(by_keras) == sorted(answers["001-int8"])
+    np.testing.assert_allclose(by_keras["probabilities"], dense["probabilities"], atol=1e-5)
+
+
 class MadeUp:
     """Stands in for a workshop: nothing is trained or exported, a point is what its setting says."""
 
     def __init__(self, source, *, validation=None):
         self.run = RunDirectory.open(source)
         self.experiment = self.run.experiment()
-        self.start = SimpleNamespace(model=None)
+        self.start = SimpleNamespace(model=SimpleNamespace(input={"image": None}))
+        self.steps_per_epoch = 10
 
     def check(self, recipe):
         pass
@@ -117,7 +142,7 @@ def made(monkeypatch):
     return slugs
 
 
-def alike(paths):
+def alike(paths, examples):
     return [Measured(1, 1, 1.0, 1.0, 1.0, 1.0) for _ in paths]
 
 
@@ -148,6 +173,43 @@ def test_points_between_neighbours_of_the_front_come_last(run, tmp_path, made):
     made.clear()
     search_run(run.path, tmp_path / "search", GRID, measuring=alike)
     assert made == []
+
+
+def test_refinements_that_need_no_rounding_count_as_well(run, tmp_path, made):
+    grid = Grid(bits=(), values=(), sparsities=(0.5, 0.9), channels=(), refinements=3)
+    document = search_run(run.path, tmp_path / "search", grid, max_points=3, measuring=alike)
+    assert len(document["refinements"]) == 1
+    document = search_run(run.path, tmp_path / "search", grid, measuring=alike)
+    assert made[:2] == ["sparsity0.5", "sparsity0.9"]
+    assert made[2:] == [search.Setting(**setting).slug() for setting in document["refinements"]]
+    assert len(made) == 5
+
+
+def test_a_refinement_that_is_refused_counts_and_one_begun_is_gone_on_with(run, tmp_path, made, monkeypatch):
+    make = search._Search._made
+
+    def refusing(self, name, setting, parent):
+        point = make(self, name, setting, parent)
+        if setting.values and setting.sparsity not in (0.0, 0.5):
+            raise CompressionError("It shares badly.")
+        return point
+
+    monkeypatch.setattr(search._Search, "_made", refusing)
+    grid = Grid(bits=(), values=(8,), sparsities=(0.5,), channels=(), refinements=2)
+    document = search_run(run.path, tmp_path / "search", grid, measuring=alike)
+    chosen = [search.Setting(**setting).slug() for setting in document["refinements"]]
+    assert len(chosen) == 2
+    done = {*document["refused"], *(point["name"][4:] for point in document["points"])}
+    assert done >= set(chosen)
+    assert set(chosen) & set(document["refused"])
+
+
+def test_time_of_a_point_counts_the_epochs_that_its_steps_need(run, tmp_path):
+    grid = Grid(bits=(), values=(8,), sparsities=(0.5,), channels=(), epochs=1, min_steps=400, refinements=0)
+    shop: Any = MadeUp(run.path)
+    searcher = search._Search(shop, Record(tmp_path / "s", {}), grid)
+    assert searcher._epochs_of(search.Setting(sparsity=0.5)) == 40  # ten steps each
+    assert searcher._epochs_of(search.Setting(values=8)) == 40
 
 
 def test_no_point_is_begun_that_would_end_too_late(run, tmp_path, made, monkeypatch, capsys):

@@ -64,7 +64,8 @@ class Grid:
         ending_epochs: passes for each clustering.
         ending_learning_rate: at its beginning.
         min_steps: training steps of each training at least: more epochs where a data set is small.
-        refinements: points tried between neighbours of the front, when the grid is done.
+        refinements: points tried between neighbours of the front, when the grid is done; what one goes on from and
+            does not stand yet is made before it and does not count.
 
     Raises:
         InvalidValueError: a value that a transform or a recipe cannot take.
@@ -120,7 +121,13 @@ class Grid:
             transform = Prune(setting.sparsity, initial_sparsity=start, scope="global", regrow=True)
         else:  # the share is of those left
             transform = PruneChannels(1 - (1 - setting.channels) / (1 - parent.channels), min_channels=2)
-        return Recipe(transforms=(transform,), epochs=self.epochs, learning_rate=self.learning_rate, distill=Distill())
+        return Recipe(
+            transforms=(transform,),
+            epochs=self.epochs,
+            min_steps=self.min_steps,
+            learning_rate=self.learning_rate,
+            distill=Distill(),
+        )
 
 
 def parent_of(setting: Setting, done: Collection[Setting]) -> Setting:

@@ -29,6 +29,7 @@ class Record:
         references: the dense model in other forms.
         points: in the order in which they were made.
         refused: why a setting could not be made, by its slug.
+        refinements: settings that lay between neighbours of the front when they were chosen.
 
     Raises:
         RunDirectoryError: the directory is in use.
@@ -40,6 +41,7 @@ class Record:
         self.references: list[Point] = []
         self.points: list[Point] = []
         self.refused: dict[str, str] = {}
+        self.refinements: list[Setting] = []
         if not (folder / _FILE).is_file():
             self._check_free()
             return
@@ -53,6 +55,7 @@ class Record:
         self.references = [_point(row) for row in document["references"]]
         self.points = [_point(row) for row in document["points"]]
         self.refused = document["refused"]
+        self.refinements = [Setting(**row) for row in document["refinements"]]
 
     def _check_free(self) -> None:
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
@@ -83,6 +86,7 @@ class Record:
             "references": [dataclasses.asdict(point) for point in self.references],
             "points": [dataclasses.asdict(point) for point in self.points],
             "refused": self.refused,
+            "refinements": [dataclasses.asdict(setting) for setting in self.refinements],
         }
 
     def write(self) -> None:

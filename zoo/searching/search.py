@@ -8,7 +8,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from zoo.errors import CompressionError, ExportError, InvalidValueError, RunDire
 from zoo.exporting.export import export_run
 from zoo.exporting.measure import Measured, bytes_of, measure
 from zoo.recipes.recipe import label
+from zoo.searching.dense import EXPORTER, examples_of, keras_export
 from zoo.searching.front import Point, front
 from zoo.searching.grid import DENSE, Grid, Setting, between, parent_of
 from zoo.searching.plot import pareto_svg
@@ -29,7 +30,6 @@ from zoo.training.workshop import Candidate, Workshop
 
 __all__ = ["about", "search_run"]
 
-_KERAS = "keras.Model.export"
 _UNCHANGED = 1e-6  # one example of a million
 
 
@@ -41,7 +41,7 @@ def search_run(
     validation: str | None = None,
     max_points: int | None = None,
     budget_minutes: float | None = None,
-    measuring: Callable[[Sequence[Path]], list[Measured]] | None = None,
+    measuring: Callable[..., list[Measured]] | None = None,
 ) -> dict[str, Any]:
     """Traces what accuracy, bytes and latency the model of a run can have at once.
 
@@ -55,7 +55,7 @@ def search_run(
         validation: a split to judge by, in place of the experiment's own; training leaves its examples out.
         max_points: how many there are in the end at most, those that stand included.
         budget_minutes: of this call; no point is begun that would end later.
-        measuring: measures version directories side by side, in place of `zoo.exporting.measure`.
+        measuring: measures version directories with examples side by side, in place of `zoo.exporting.measure`.
 
     Returns:
         What stands in `search.json`.
@@ -106,14 +106,17 @@ class _Search:
         if self._record.references:
             self._check_unchanged(self._record.references[0].value)
             return
-        dense, keras_export = self._path("models", "dense"), self._path("keras_export", "1")
-        for left_over in (dense, keras_export):
+        dense, by_keras = self._path("models", "dense"), self._path("keras_export", "1")
+        for left_over in (dense, by_keras):
             shutil.rmtree(left_over, ignore_errors=True)
         packed = export_run(self._workshop.run.path, dense.parent, name="dense", form="packed").path
-        self._workshop.start.model.export(keras_export, verbose=False)
+        keras_export(self._workshop.run, self._workshop.start.model, by_keras)
         self._record.references = [
             Point(name=name, transforms=what, value=self._budget.baseline, loss=0.0, bytes=bytes_of(path))
-            for name, what, path in (("dense", "dense, packed", packed), ("keras_export", _KERAS, keras_export))
+            for name, what, path in (
+                ("dense", "dense, packed", packed),
+                ("keras_export", f"dense, {EXPORTER}", by_keras),
+            )
         ]
         self._record.write()
 
@@ -160,19 +163,24 @@ class _Search:
         return None
 
     def _refinement(self) -> Setting | None:
-        """Returns what lies between the two neighbours of the front that are farthest apart, if anything new does."""
-        settings = [point.setting for point in self._record.points]
-        made = sum(
-            setting not in self._grid.settings() and setting.trunk() != setting for setting in settings if setting
-        )
-        if made >= self._grid.refinements:
+        """Returns what lies between the two neighbours of the front that are farthest apart, if anything new does.
+
+        It stays chosen until it is made or refused, though what it goes on from has moved the front meanwhile.
+        """
+        chosen = self._record.refinements
+        if chosen and self._is_open(chosen[-1]):
+            return chosen[-1]
+        if len(chosen) >= self._grid.refinements:
             return None
         dense = [dataclasses.replace(self._record.references[0], setting=DENSE)]
         known = [dataclasses.replace(point, p50_ms_1=None) for point in (*self._record.points, *dense)]
         best = sorted(front(known, self._budget.mode), key=lambda point: point.bytes)
         pairs = sorted(itertools.pairwise(best), key=_apart, reverse=True)
         middles = [between(one.setting or DENSE, other.setting or DENSE) for one, other in pairs]
-        return next((middle for middle in middles if middle is not None and self._is_open(middle)), None)
+        found = next((middle for middle in middles if middle is not None and self._is_open(middle)), None)
+        if found is not None:
+            chosen.append(found)
+        return found
 
     def _make(self, setting: Setting) -> None:
         """Makes a point: its run, its packed version, its line in the record; or notes why it cannot be made."""
@@ -239,9 +247,9 @@ class _Search:
         return base + per_epoch * self._epochs_of(setting)
 
     def _epochs_of(self, setting: Setting) -> int:
-        return self._grid.recipe(setting, DENSE).num_epochs()
+        return self._grid.recipe(setting, DENSE).num_epochs(self._workshop.steps_per_epoch)
 
-    def measure(self, measuring: Callable[[Sequence[Path]], list[Measured]]) -> None:
+    def measure(self, measuring: Callable[..., list[Measured]]) -> None:
         """Measures all models in turns, tells which are on the front, and draws them."""
         record = self._record
         known = [*record.references, *record.points]
@@ -249,16 +257,16 @@ class _Search:
         paths = [
             self._path("keras_export" if one.name == "keras_export" else f"models/{one.name}", "1") for one in known
         ]
-        timed = [
-            dataclasses.replace(point, p50_ms_1=measured.p50_ms_1)
-            for point, measured in zip(known, measuring(paths), strict=True)
-        ]
+        workshop = self._workshop  # its validation split: test data must not choose, and latency does
+        examples = examples_of(workshop.run, workshop.start.model, workshop.experiment.splits.validation or "")
+        costs = measuring(paths, examples=examples)
+        timed = [dataclasses.replace(one, p50_ms_1=cost.p50_ms_1) for one, cost in zip(known, costs, strict=True)]
         best = front(timed, self._budget.mode)
         told = [dataclasses.replace(point, on_front=point in best) for point in timed]
         count = len(record.references)
         record.references, record.points = told[:count], told[count:]
         record.write()
-        title = f"{self._workshop.experiment.name}: {len(record.points)} compressed models"
+        title = f"{workshop.experiment.name}: {len(record.points)} compressed models"
         svg = pareto_svg(
             record.points, record.references, figure=self._budget.figure, mode=self._budget.mode, title=title
         )
