@@ -78,3 +78,53 @@ def test_the_teacher_stays_as_it_is_and_counts_in_training_only(seeded):
 def test_a_teacher_that_does_not_fit_is_refused_before_training(teacher, what):
     with pytest.raises(CompressionError, match=f"Teacher and student must have the same {what}"):
         compress(classifier(), data(), [Prune(0.5)], loss={"logits": LOSS}, distill=Distill(), teacher=teacher())
+
+
+def one_number():
+    x = keras.Input((5,), name="x")
+    return keras.Model(x, keras.layers.Dense(1, name="score")(x))
+
+
+def test_outputs_of_one_number_are_refused_before_training(monkeypatch):
+    def fit(*_, **__):
+        raise AssertionError("training began")
+
+    monkeypatch.setattr("zoo.training.compress.fit", fit)
+    x, y = np.ones((8, 5), "float32"), np.ones((8, 1), "float32")
+    with pytest.raises(CompressionError, match=r"two numbers or more.*\(None, 1\).*mean_squared_error"):
+        compress(one_number(), (x, y), [Prune(0.5)], loss="mean_squared_error", distill=Distill())
+    Teaching(Distill(loss="mean_squared_error"), one_number(), one_number())
+
+
+def test_what_layers_and_transforms_add_to_the_loss_is_not_the_teachers(seeded):
+    """At a weight of 1 the labels count for nothing, but a penalty counts as without a teacher."""
+    x, y = data()
+    kernels = {}
+    for l2 in (0.0, 10.0):
+        keras.utils.set_random_seed(0)
+        small = compress(
+            classifier(), (x, y), [Prune(0.25, l2=l2)], loss={"logits": LOSS}, epochs=8, learning_rate=1e-2,
+            batch_size=16, distill=Distill(weight=1.0),
+        )  # fmt: skip
+        kernels[l2] = np.abs(np.asarray(small.get_layer("hidden").kernel)).sum()
+    assert kernels[10.0] < 0.8 * kernels[0.0]
+
+
+@pytest.mark.parametrize("weight", [0.25, 1.0])
+def test_losses_of_layers_count_in_full(weight, seeded):
+    class Penalty(keras.layers.Layer):
+        def call(self, x):
+            self.add_loss(keras.ops.mean(keras.ops.ones_like(x)) + 6.0)  # pyright: ignore[reportOptionalOperand]
+            return x
+
+    inputs = keras.Input((5,), name="x")
+    logits = keras.layers.Dense(3, name="logits")(Penalty()(inputs))
+    student = keras.Model({"x": inputs}, {"logits": logits})
+    plain = keras.Model({"x": inputs}, {"logits": student.get_layer("logits")(inputs)})
+    x, y = data()
+    teaching = Teaching(Distill(weight=weight), classifier(), student)
+    trained = Reparametrized(student, [], [], teaching)
+    trained.compile(keras.optimizers.SGD(0.0), {"logits": LOSS}, jit_compile=False)  # pyright: ignore[reportArgumentType]
+    labels = float(LOSS(y["logits"], plain(x)["logits"]))  # pyright: ignore[reportArgumentType]
+    seen = trained.fit(x, y, batch_size=64, verbose=0).history["loss"][0]  # pyright: ignore[reportArgumentType]
+    assert seen == pytest.approx(float(teaching.loss(x, plain(x), labels)) + 7.0, rel=1e-4)

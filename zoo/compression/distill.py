@@ -54,7 +54,7 @@ class Teaching:
         student: functional.
 
     Raises:
-        CompressionError: the two differ in inputs or outputs.
+        CompressionError: the two differ in inputs or outputs, or an output has nothing to teach by this loss.
     """
 
     def __init__(self, distill: Distill, teacher: keras.Model, student: keras.Model):
@@ -62,6 +62,8 @@ class Teaching:
 
         _check_alike("inputs", teacher.input, student.input)
         _check_alike("outputs", teacher.output, student.output)
+        if distill.loss == "kl_divergence":
+            _check_several(teacher)
         self._distill = distill
         self._teacher = teacher
         # KL divergence divides by the temperature and multiplies by its square; a squared error has none.
@@ -71,10 +73,17 @@ class Teaching:
         losses: Any = keras.tree.map_structure(lambda _: kinds[distill.loss](), teacher.output)
         self._loss = keras.distillation.LogitsDistillation(temperature, losses)
 
-    def loss(self, inputs: Any, outputs: Any, label_loss: Any) -> Any:
-        """Returns the loss, float32 []: the teacher's share and what is left of `label_loss`."""
+    def loss(self, inputs: Any, outputs: Any, loss: Any, added: Any = 0.0) -> Any:
+        """Returns the loss, float32 []: the teacher's share, what is left of the labels', and all of `added`.
+
+        Args:
+            inputs: of the student.
+            outputs: of the student.
+            loss: of the labels together with `added`.
+            added: what layers and transforms add to a loss, which no teacher stands in for.
+        """
         taught: Any = self._loss.compute_loss(self._teacher(inputs, training=False), outputs)
-        return (1 - self._distill.weight) * label_loss + self._distill.weight * taught
+        return (1 - self._distill.weight) * (loss - added) + self._distill.weight * taught + added
 
 
 def _check_alike(what: str, teacher: Any, student: Any) -> None:
@@ -82,6 +91,20 @@ def _check_alike(what: str, teacher: Any, student: Any) -> None:
         raise CompressionError(
             f"Teacher and student must have the same {what}. Received: the teacher's {_described(teacher)}, "
             f"the student's {_described(student)}."
+        )
+
+
+def _check_several(teacher: Any) -> None:
+    """Refuses outputs of one number, whose softmax is 1 whatever it is: they would teach nothing."""
+    import keras
+
+    outputs = keras.tree.flatten(teacher.output)
+    alone = [tuple(one.shape) for one in outputs if len(one.shape) < 2 or one.shape[-1] == 1]
+    if alone:
+        raise CompressionError(
+            "`kl_divergence` compares the softmax over the last axis of outputs, which must have two numbers or more. "
+            f"Received outputs of shapes {alone}, by which nothing is learnt. "
+            "Take `Distill(loss='mean_squared_error')`."
         )
 
 

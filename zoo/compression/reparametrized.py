@@ -7,6 +7,7 @@ layer writes in that pass (moving statistics, seeds) is committed after it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -66,7 +67,10 @@ class Reparametrized(BuiltOnReplicas, keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the loss of the labels, in training with the teacher's share."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        return self._teaching.loss(x, y_pred, loss) if self._teaching and training else loss
+        if not (self._teaching and training):
+            return loss
+        added: list[Any] = [self._aggregate_additional_loss(one) for one in self.losses]
+        return self._teaching.loss(x, y_pred, loss, sum(added))
 
     def train_step(self, data):
         """Moves the schedules on, then takes Keras's own step."""
