@@ -1,5 +1,6 @@
 """Everything that can be known to be wrong is said before any training, and what goes wrong in it leaves nothing."""
 
+import json
 from typing import Any
 
 import descriptors
@@ -9,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from zoo.compression.recipe_summary import weights_summary
 from zoo.errors import CompressionError, InvalidValueError, TrainingError, UnknownNameError
 from zoo.recipes.named import pruned
 from zoo.training.loop import train
@@ -74,6 +76,7 @@ BAD: dict[str, tuple[Any, Any, Any, Any, str]] = {
     "three-axes": (sequences, data, CHANNELS_THEN_M_BY_N, CompressionError, "two or four axes"),
     "says-more": (model, lambda: told(9), TWO, CompressionError, "expected to contain 9 elements but contained only 4"),
     "says-fewer": (model, lambda: told(2).prefetch(1), TWO, CompressionError, "expected to contain 2 elements"),
+    "no-rows": (model, lambda: data(0), TWO, CompressionError, "at least one example"),
     "read-once": (model, read_once, TWO, CompressionError, "gave 3 batches and then none"),
 }
 
@@ -90,6 +93,54 @@ def untrained(monkeypatch):
 def test_said_before_training(given, batches, transforms, error, message, untrained):
     with pytest.raises(error, match=message):
         zoo.compress(given(), batches(), transforms, loss=LOSS)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("transform", [zoo.Prune(0.5), zoo.Cluster(4), zoo.QuantizeAware()], ids=repr)
+def test_weights_of_another_type(transform, kind, untrained):
+    x = keras.Input((6,), name="x", dtype=kind)
+    hidden = keras.layers.Dense(4, dtype=kind, name="hidden")(x)
+    given = keras.Model(x, keras.layers.Dense(2, name="out")(hidden))
+    message = (
+        rf"{type(transform).__name__} works on weights of float32. Received: hidden/kernel \({kind}\).*mixed_bfloat16"
+    )
+    with pytest.raises(CompressionError, match=message):
+        zoo.compress(given, data(), [transform], loss=LOSS)
+
+
+def test_a_mixed_policy_has_weights_of_float32(seeded):
+    x = keras.Input((6,), name="x")
+    hidden = keras.layers.Dense(4, dtype="mixed_bfloat16", name="hidden")(x)
+    given = keras.Model(x, keras.layers.Dense(2, name="out", dtype="float32")(hidden))
+    small = zoo.compress(given, data(), [*TWO, zoo.QuantizeAware()], loss=LOSS, epochs=1)
+    assert (np.asarray(small.get_layer("hidden").kernel) == 0).mean() >= 0.5
+
+
+class WithEmpty(keras.layers.Layer):
+    def build(self, input_shape):
+        del input_shape
+        self.rows = self.add_weight(shape=(0, 4), name="rows")
+        self.columns = self.add_weight(shape=(4, 0), name="columns")
+
+    def call(self, x):
+        return x + keras.ops.sum(self.rows) + keras.ops.sum(self.columns)  # pyright: ignore[reportOperatorIssue]
+
+
+def with_empty():
+    x = keras.Input((6,), name="x")
+    return keras.Model(x, WithEmpty(name="empty")(keras.layers.Dense(2, name="out")(x)))
+
+
+def test_empty_weights_are_left_alone(seeded):
+    given = with_empty()
+    transforms = [zoo.Prune(0.5), zoo.Cluster(4), zoo.QuantizeAware()]
+    compressed = zoo.compress(given, data(), transforms, loss=LOSS, epochs=1)
+    for small, done in ((zoo.quantize(given, "int4"), (zoo.Quantize("int4"),)), (compressed, transforms)):
+        summary = weights_summary(small, done)
+        json.dumps(summary, allow_nan=False)
+        assert summary["out/kernel"]["bits"] < 32
+        for name in ("empty/rows", "empty/columns"):
+            assert summary[name]["sparsity"] == summary[name]["about_bytes"] == 0
 
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1.0, 1.5, float("nan")])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.compression.fold_batch_norm import FoldBatchNorm
 from zoo.compression.round_vectors import RoundVectors
 from zoo.errors import InvalidValueError
 
@@ -33,6 +34,17 @@ def test_vectors_keep_eight_bits_and_kernels_all_of_theirs(seeded, tmp_path):
 
 
 @pytest.mark.parametrize("field", ["only", "skip"])
-def test_it_takes_no_choice_of_layers(field):
-    with pytest.raises(InvalidValueError, match=f"`{field}` must be left out"):
-        RoundVectors(**{field: ("conv",)})
+@pytest.mark.parametrize("kind", [RoundVectors, FoldBatchNorm])
+def test_what_changes_the_whole_model_takes_no_choice_of_layers(kind, field):
+    with pytest.raises(InvalidValueError, match=f"`{field}` must be left out: {kind.__name__}"):
+        kind(**{field: ("conv",)})
+
+
+def test_frozen_models_are_folded_and_rounded(seeded):
+    before = model()
+    before.trainable = False
+    x = np.random.default_rng(0).normal(size=(4, 6, 6, 1)).astype("float32")
+    after = zoo.compress(before, (x, np.zeros((4, 50))), [FoldBatchNorm(), RoundVectors()], loss="mean_squared_error")
+    assert "norm" not in {layer.name for layer in after.layers}
+    np.testing.assert_allclose(after(x), before(x), atol=0.02)
+    assert not after.trainable_variables

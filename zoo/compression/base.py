@@ -13,7 +13,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from zoo.errors import CompressionError, UnknownNameError
+from zoo.errors import CompressionError, InvalidValueError, UnknownNameError
 
 if TYPE_CHECKING:
     import keras
@@ -24,6 +24,8 @@ __all__ = [
     "AbstractAttachment",
     "AbstractTransform",
     "AbstractUntrainedTransform",
+    "AbstractWholeTransform",
+    "check_float32",
     "named_weights",
     "pruned_before",
     "select",
@@ -74,10 +76,12 @@ class AbstractTransform(abc.ABC):
     Attributes:
         ORDER: transforms of one call must rise in it: each keeps what those before it promised.
         TRAINS: whether it is trained; else it only changes the model, in `prepare`.
+        CHOOSES: whether it works on weights that `select` finds; else on the model as a whole.
     """
 
     ORDER: ClassVar[int]
     TRAINS: ClassVar[bool] = True
+    CHOOSES: ClassVar[bool] = True
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
@@ -104,7 +108,7 @@ class AbstractTransform(abc.ABC):
         """
 
     def check(self, weights: Mapping[str, keras.Variable]) -> None:
-        """Raises what can be known to be wrong from the weights selected, before any work is done.
+        """Raises what can be known to be wrong from the weights selected, if it chooses any, before any work is done.
 
         Raises:
             CompressionError: a weight that this transform cannot work on.
@@ -147,6 +151,33 @@ class AbstractUntrainedTransform(AbstractTransform):
         raise CompressionError(f"{type(self).__name__} is not trained; it only changes the model, in `prepare`.")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AbstractWholeTransform(AbstractUntrainedTransform):
+    """An untrained transform of the model as a whole, frozen layers too.
+
+    Raises:
+        InvalidValueError: `only` or `skip`, which choose among kernels, is given.
+    """
+
+    CHOOSES: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for field in ("only", "skip"):
+            if value := getattr(self, field):
+                raise InvalidValueError(field, f"left out: {type(self).__name__} works on the whole model", value)
+
+
+def check_float32(transform: AbstractTransform, weights: Mapping[str, keras.Variable]) -> None:
+    """Raises `CompressionError` for weights of another type, which `transform` cannot train."""
+    others = [f"{path} ({weight.dtype})" for path, weight in weights.items() if weight.dtype != "float32"]
+    if others:
+        raise CompressionError(
+            f"{type(transform).__name__} works on weights of float32. Received: {', '.join(others)}. Build their "
+            "layers with `dtype='float32'`, or 'mixed_bfloat16', which computes with 16 bits on weights of float32; "
+            "or leave them out by `skip`."
+        )
+
+
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
     """Returns the trainable variables by path, each once; paths that several have get a number: `hidden/kernel.2`.
 
@@ -161,7 +192,7 @@ def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def select(model: keras.Model, transform: AbstractTransform) -> dict[str, keras.Variable]:
-    """Returns the weights that `transform` works on: trainable, two or more axes, no bias.
+    """Returns the weights that `transform` works on: trainable, two or more axes, not empty, no bias.
 
     Raises:
         UnknownNameError: a name in `only` or `skip` matches nothing.
@@ -170,7 +201,7 @@ def select(model: keras.Model, transform: AbstractTransform) -> dict[str, keras.
     weights = {
         path: variable
         for path, variable in named_weights(model).items()
-        if len(variable.shape) >= 2 and variable.name != "bias"
+        if len(variable.shape) >= 2 and 0 not in variable.shape and variable.name != "bias"
     }
     if not weights:
         raise CompressionError(

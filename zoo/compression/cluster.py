@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from zoo.compression import _tfmot
-from zoo.compression.base import AbstractAttachment, AbstractTransform
+from zoo.compression.base import AbstractAttachment, AbstractTransform, check_float32
 from zoo.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ class Cluster(AbstractTransform):
             raise InvalidValueError("initializer", f"one of {', '.join(_INITIALIZERS)}", self.initializer)
         if self.per not in ("tensor", "channel"):
             raise InvalidValueError("per", "tensor or channel", self.per)
+
+    def check(self, weights: Mapping[str, keras.Variable]) -> None:
+        """Raises `CompressionError` for weights not of float32."""
+        check_float32(self, weights)
 
     def attach(
         self,

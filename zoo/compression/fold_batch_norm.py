@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from zoo.compression.base import AbstractUntrainedTransform
+from zoo.compression.base import AbstractWholeTransform
 
 if TYPE_CHECKING:
     import keras
@@ -14,11 +14,14 @@ __all__ = ["FoldBatchNorm"]
 
 
 @dataclasses.dataclass(frozen=True)
-class FoldBatchNorm(AbstractUntrainedTransform):
+class FoldBatchNorm(AbstractWholeTransform):
     """Makes each batch normalisation a part of the layer before it, where it can be; nothing is trained.
 
     It stands after `Prune`, whose zeros it keeps, and before `Cluster` and `QuantizeAware`, whose values it would
-    multiply. `only` and `skip` do not apply.
+    multiply.
+
+    Raises:
+        InvalidValueError: `only` or `skip` is given: what folds is seen in the graph.
     """
 
     ORDER: ClassVar = 2

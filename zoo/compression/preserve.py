@@ -39,7 +39,8 @@ class Preserve(AbstractAttachment):
     @classmethod
     def of(cls, model: keras.Model) -> Preserve | None:
         """Returns it for all weights of a model, or None where there is nothing to hold."""
-        preserve = cls({path: weight for path, weight in named_weights(model).items() if len(weight.shape) >= 2})
+        weights = {path: weight for path, weight in named_weights(model).items() if len(weight.shape) >= 2}
+        preserve = cls({path: weight for path, weight in weights.items() if 0 not in weight.shape})
         return preserve if preserve.weights else None
 
     def variables(self) -> list[keras.Variable]:

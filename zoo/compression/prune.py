@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from zoo.compression.base import AbstractAttachment, AbstractTransform
+from zoo.compression.base import AbstractAttachment, AbstractTransform, check_float32
 from zoo.compression.schedule import check_schedule, mask_steps
 from zoo.errors import CompressionError, InvalidValueError
 
@@ -90,7 +90,8 @@ class Prune(AbstractTransform):
             raise InvalidValueError("sparsity", f"{zeros}/{width} as m_by_n={self.m_by_n} has it", self.sparsity)
 
     def check(self, weights: Mapping[str, keras.Variable]) -> None:
-        """Raises `CompressionError` for an m:n pattern of a weight of neither two nor four axes."""
+        """Raises `CompressionError` for weights not of float32, and for m:n of one of neither two nor four axes."""
+        check_float32(self, weights)
         wrong = [path for path, weight in weights.items() if self.m_by_n and len(weight.shape) not in (2, 4)]
         if wrong:
             raise CompressionError(

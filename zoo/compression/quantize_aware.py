@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from zoo.compression.base import AbstractAttachment, AbstractTransform
+from zoo.compression.base import AbstractAttachment, AbstractTransform, check_float32
 from zoo.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class QuantizeAware(AbstractTransform):
             raise InvalidValueError("weights", f"one of {', '.join(BITS)}", self.weights)
         if self.activations not in (None, "int8"):
             raise InvalidValueError("activations", "int8 or None", self.activations)
+
+    def check(self, weights: Mapping[str, keras.Variable]) -> None:
+        """Raises `CompressionError` for weights not of float32."""
+        check_float32(self, weights)
 
     def prepare(self, model: keras.Model) -> keras.Model:
         """Returns the model with quantisers of activations, where they are asked for."""

@@ -42,7 +42,7 @@ def weights_summary(model: keras.Model, transforms: Sequence[AbstractTransform])
         bits = min(grids.get(path, _FLOAT_BITS), number_bits if is_shared else _FLOAT_BITS)
         summary[path] = {
             "shape": list(value.shape),
-            "sparsity": round(float((value == 0).mean()), 4),
+            "sparsity": round(np.count_nonzero(value == 0) / max(1, value.size), 4),
             "distinct_values": len(distinct),
             "bits": bits,
             "about_bytes": _bytes(value, counts, grids.get(path)),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from zoo.compression.base import AbstractUntrainedTransform
-from zoo.errors import InvalidValueError
+from zoo.compression.base import AbstractWholeTransform
 
 if TYPE_CHECKING:
     import keras
@@ -17,7 +16,7 @@ _AXES = 1  # kernels, which other transforms work on, have more
 
 
 @dataclasses.dataclass(frozen=True)
-class RoundVectors(AbstractUntrainedTransform):
+class RoundVectors(AbstractWholeTransform):
     """Rounds each float32 weight of one axis or none to the nearest bfloat16, relative error at most 2^-9; no training.
 
     Their type stays float32; the packed form writes the half that is zero in next to no bytes.
@@ -27,13 +26,6 @@ class RoundVectors(AbstractUntrainedTransform):
     """
 
     ORDER: ClassVar = 5
-
-    def __post_init__(self) -> None:
-        for field in ("only", "skip"):
-            if getattr(self, field):
-                raise InvalidValueError(
-                    field, "left out: all biases, scales and statistics are rounded", getattr(self, field)
-                )
 
     def prepare(self, model: keras.Model) -> keras.Model:
         """Returns a copy of the model with rounded vectors."""

@@ -18,7 +18,7 @@ def batched(data: TrainData, batch_size: int) -> tf.data.Dataset:
     """Returns the dataset itself, or one of shuffled batches of arrays, whole ones only.
 
     Raises:
-        CompressionError: it is neither.
+        CompressionError: it is neither, or holds no example.
     """
     import tensorflow as tf
 
@@ -32,6 +32,8 @@ def batched(data: TrainData, batch_size: int) -> tf.data.Dataset:
     # A list means several inputs, as in `model.fit`; tf.data would stack it.
     parts = tuple(tuple(part) if isinstance(part, list) else part for part in data)
     examples = tf.data.Dataset.from_tensor_slices(parts)
+    if not len(examples):
+        raise CompressionError("`train_data` must hold at least one example. Received: arrays of 0 rows.")
     return (
         examples.shuffle(len(examples), seed=0).batch(min(batch_size, len(examples)), drop_remainder=True).prefetch(2)
     )
