@@ -3,6 +3,7 @@
 import dataclasses
 
 import descriptors
+import keras
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from zoo.training.compress_run import compress_run
 from zoo.training.evaluation import evaluate
 from zoo.training.held_out import held_out
 from zoo.training.loop import train
+from zoo.training.origin import origin
 from zoo.training.run_directory import RunDirectory
 
 _MLP, *_ = descriptors.MODELS["mlp"].values()
@@ -173,6 +175,54 @@ def test_what_can_be_refused_is_refused_before_any_training(run, tmp_path, monke
         compress_run(run.path, HOPELESS, other.path)
     assert not (tmp_path / "small").exists()
     assert isinstance(run, RunDirectory)
+
+
+@pytest.fixture
+def worse(run, tmp_path):
+    """A run that was compressed before, and lost nearly everything by it."""
+    transforms = (Prune(0.5), Quantize("int8"))
+    once = RunDirectory.create(tmp_path / "worse", dataclasses.replace(TINY, transforms=transforms))
+    once.write_info(run.info())
+    keras.utils.set_random_seed(0)
+    once.save_model(TINY.model.build())
+    once.update_metrics({"compression": {"recipe": "mine", "from": str(run.path)}})
+    return once
+
+
+def test_what_a_run_lost_by_an_earlier_compression_counts(run, worse, tmp_path, capsys):
+    rounding = Recipe(transforms=(Quantize("int4"),))
+    with pytest.raises(CompressionError, match=r"within 0\.1 of the dense run's 1\.0"):
+        compress_run(worse.path, rounding, tmp_path / "small", max_loss=0.1)
+    assert f"{worse.path} begins with accuracy 0." in capsys.readouterr().err
+    small = compress_run(worse.path, rounding, tmp_path / "small", max_loss=1.0)
+    about = small.metrics()["compression"]
+    assert about["dense"] == run.metrics()["validation"]["accuracy"]
+    assert about["loss"] == about["dense"] - about["value"] > 0.1
+    assert about["judged_against"] == str(run.path.resolve())
+    assert about["from"] == str(worse.path.resolve())
+
+
+def test_a_run_whose_original_is_gone_is_judged_against_itself_and_that_is_said(worse, tmp_path, capsys):
+    worse.update_metrics({"compression": {"recipe": "mine", "from": str(tmp_path / "gone")}})
+    small = compress_run(worse.path, Recipe(transforms=(Quantize("int4"),)), tmp_path / "small", max_loss=0.5)
+    about = small.metrics()["compression"]
+    assert about["judged_against"] == str(worse.path.resolve())
+    assert about["dense"] < 0.9
+    assert "was compressed before, and is judged against itself" in capsys.readouterr().err
+
+
+def test_what_would_undo_an_earlier_compression_is_refused_and_the_run_to_take_is_named(run, worse, tmp_path):
+    again = ladder(Flight(rungs=(HOPELESS,)), max_loss=1.0)
+    with pytest.raises(UsageError, match=r"already went through Prune 0\.5, Quantize int8\. Prune 0\.995") as refused:
+        compress_run(worse.path, again, tmp_path / "small")
+    assert f"Compress the run that it was made of: {run.path}." in str(refused.value)
+
+
+def test_where_a_run_came_from_is_found_from_any_directory(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(run.path.parent)
+    small = compress_run(run.path.name, Recipe(transforms=(Quantize("int8"),)), tmp_path / "small")
+    monkeypatch.chdir(tmp_path)
+    assert origin(small).path == run.path.resolve()
 
 
 def test_augmentation_is_for_training_alone_and_the_teacher_sees_it(run):

@@ -12,6 +12,7 @@ from zoo.errors import RunDirectoryError, ZooError
 from zoo.exporting.measure import Measured
 from zoo.exporting.weight_table import WeightRow, weight_table
 from zoo.training.budget import monitored
+from zoo.training.origin import origin
 from zoo.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def compression_report(run: RunDirectory, *, is_measured: bool, log: Callable[[s
     original, left_out = None, []
     dense: keras.Model | None = None
     try:
-        original = _original(run)
+        original = origin(run)
         dense = original.load_model()
     except RunDirectoryError as error:
         left_out.append(f"The original, whose tensors and exports would stand beside these: {error}")
@@ -137,17 +138,6 @@ def compression_report(run: RunDirectory, *, is_measured: bool, log: Callable[[s
         forms=forms,
         left_out=left_out,
     )
-
-
-def _original(run: RunDirectory) -> RunDirectory:
-    """Returns the run that a compressed one came from in the end; it may have been compressed several times."""
-    seen = {run.path.resolve()}
-    while "compression" in run.metrics():
-        run = RunDirectory.open(run.metrics()["compression"]["from"])
-        if run.path.resolve() in seen:
-            raise RunDirectoryError(f"{run.path} says that it came from itself.")
-        seen.add(run.path.resolve())
-    return run
 
 
 def _scores(run: RunDirectory, original: RunDirectory | None) -> tuple[str, dict[str, float]]:

@@ -28,7 +28,8 @@ def compress_run(
     """Compresses the model of a run on its own data, and leaves a new run directory.
 
     A ladder is climbed until its budget of accuracy would be exceeded on the validation split; what it tried and kept
-    stands in the new run's metrics. A recipe is done as it is, or with `max_loss` written only where that holds.
+    stands in the new run's metrics. Of a run that was compressed before, the budget counts from the run before any
+    compression, where that is still there. A recipe is done as it is, or with `max_loss` written only where that holds.
 
     Args:
         source: the run.
@@ -41,7 +42,8 @@ def compress_run(
 
     Raises:
         RunDirectoryError: `source` is no finished run, or `run_dir` is in use.
-        UsageError: there is a budget and no validation split, or `validation` is no part to hold out.
+        UsageError: there is a budget and no validation split, `validation` is no part to hold out, or what the run went
+            through already cannot be followed by the recipe.
         CompressionError: nothing that was tried is within the budget; nothing is written.
     """
     recipe = _with_budget(recipe, max_loss)

@@ -15,6 +15,7 @@ from zoo.compression.base import AbstractTransform
 from zoo.compression.distill import Distill
 from zoo.compression.recipe_summary import weights_summary
 from zoo.config import Experiment, Training
+from zoo.errors import UsageError
 from zoo.features.base import AbstractFeature
 from zoo.recipes.recipe import Recipe, label
 from zoo.training import inputs
@@ -103,9 +104,21 @@ class Workshop:
         """
         from zoo.compression.distill import Teaching
 
+        self._check_order(recipe)
         check_transforms(self.start.model, (*self.experiment.transforms, *recipe.transforms))
         if recipe.distill is not None:
             Teaching(recipe.distill, self._teacher(recipe.distill), self.start.model)
+
+    def _check_order(self, recipe: Recipe) -> None:
+        """Raises where a recipe, itself in order, would undo what the run went through before."""
+        before = self.experiment.transforms
+        last = max((transform.ORDER for transform in before), default=0)
+        if last > recipe.transforms[0].ORDER:
+            came = self.run.metrics().get("compression", {}).get("from")
+            raise UsageError(
+                f"{self.run.path} already went through {label(before)}. {label(recipe.transforms)} would undo that, "
+                f"and cannot follow. Compress the run that it was made of: {came or 'one that was not compressed'}."
+            )
 
     def compressed(self, start: Candidate, recipe: Recipe) -> Candidate:
         """Returns what a recipe makes of a candidate, which stays as it is. Without another, the dense model teaches.
@@ -170,7 +183,8 @@ class Workshop:
         write_history(run.history_path, candidate.history)
         transforms = (*self.experiment.transforms, *candidate.transforms)
         weights = weights_summary(candidate.model, transforms)
-        described = {"from": str(self.run.path), "transforms": label(candidate.transforms), "weights": weights}
+        came = str(self.run.path.resolve())
+        described = {"from": came, "transforms": label(candidate.transforms), "weights": weights}
         run.update_metrics({"compression": {**about, **described}})
         if scores is not None:
             run.update_metrics({"validation": scores})
