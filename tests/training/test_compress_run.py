@@ -228,8 +228,10 @@ def test_where_a_run_came_from_is_found_from_any_directory(run, tmp_path, monkey
 def test_augmentation_is_for_training_alone_and_the_teacher_sees_it(run):
     shop = workshop.Workshop(run.path)
     still, moved = (shop._training_batches(augment).take(4) for augment in ((), (RandomShift(pixels=3),)))
-    columns = [np.concatenate([batch["image"].numpy().sum(axis=(1, 3)) for batch, _ in one]) for one in (still, moved)]
-    assert not np.allclose(*columns)
+    one, other = (
+        np.concatenate([batch["image"].numpy().sum(axis=(1, 3)) for batch, _ in some]) for some in (still, moved)
+    )
+    assert not np.allclose(one, other)
     augmented = Recipe(transforms=(Prune(0.5),), epochs=1, distill=Distill(), augment=(RandomShift(pixels=3),))
     candidate = shop.compressed(shop.start, augmented)
     experiment = shop._experiment_of(candidate)
