@@ -96,7 +96,9 @@ def test_said_before_training(given, batches, transforms, error, message, untrai
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
-@pytest.mark.parametrize("transform", [zoo.Prune(0.5), zoo.Cluster(4), zoo.QuantizeAware()], ids=repr)
+@pytest.mark.parametrize(
+    "transform", [zoo.Prune(0.5), zoo.Cluster(4), zoo.QuantizeAware()], ids=lambda one: type(one).__name__
+)
 def test_weights_of_another_type(transform, kind, untrained):
     x = keras.Input((6,), name="x", dtype=kind)
     hidden = keras.layers.Dense(4, dtype=kind, name="hidden")(x)
