@@ -2,7 +2,7 @@
 
 zoo data fetch mnist && zoo train mnist_lenet5 --run-dir runs/mnist_lenet5 && zoo evaluate runs/mnist_lenet5
 
-Not measured.
+Test accuracy 99.36% (99.32 to 99.41, seeds 0, 1, 2), under 327 s a training, other work beside it; 2 cores, 2026-11-25.
 """
 
 from zoo.config import Experiment, Splits, Training
