@@ -1,6 +1,7 @@
 """What version directories cost: real ones in a process of their own, and what is said where that fails."""
 
 import gzip
+import mmap
 import os
 import shutil
 import signal
@@ -225,7 +226,10 @@ forks = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of a p
 def test_load_is_measured_in_a_fork(monkeypatch):
     class Engine(Fake):
         def __init__(self, path):
-            self.weights = np.ones(5_000_000)
+            # Not from the heap, where this process may hold freed memory: each page is new.
+            self.weights = mmap.mmap(-1, 40_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            for place in range(0, len(self.weights), mmap.PAGESIZE):
+                self.weights[place] = 1
 
     monkeypatch.setattr(measure_process, "engine_of", lambda path: Engine)
     found = measure_process._in_a_fork(Path("m"))
