@@ -129,12 +129,13 @@ def _resident_bytes(model: Path) -> int:
     Other files, such as the code of libraries, are not the model's, and the kernel may drop them meanwhile.
     """
     total, counted = 0, "Anonymous:"
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        word = line.split(maxsplit=1)[0]
-        if not word.endswith(":"):  # "7f0c-7f0d r--p 00000000 08:01 1234 /usr/lib/libc.so.6"
-            counted = "Rss:" if f"{model}/" in line else "Anonymous:"
-        elif word == counted:
-            total += int(line.split()[1]) * 1024
+    with Path("/proc/self/smaps").open() as file:  # line by line: a list of them all would count as memory later
+        for line in file:
+            word = line.split(maxsplit=1)[0]
+            if not word.endswith(":"):  # "7f0c-7f0d r--p 00000000 08:01 1234 /usr/lib/libc.so.6"
+                counted = "Rss:" if f"{model}/" in line else "Anonymous:"
+            elif word == counted:
+                total += int(line.split()[1]) * 1024
     return total
 
 
