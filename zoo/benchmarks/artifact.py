@@ -192,8 +192,10 @@ def _digest(settings: Experiment | Recipe | Ladder) -> str:
 
 
 def _points(run: RunDirectory, before: float, after: float) -> float:
-    worse = before - after if run.experiment().task.MONITOR_MODE == "max" else after - before
-    return round(100 * worse, 3)
+    from zoo.training.budget import Budget, monitored
+
+    task = run.experiment().task
+    return round(100 * Budget.of(task, {monitored(task): before}, max_loss=0.0).loss(after), 3)
 
 
 def _ratios(measured: Measured, reference: Measured, one: str, many: str) -> Mapping[str, float]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from zoo.compression.base import AbstractAttachment, AbstractTransform, named_weights
-from zoo.compression.schedule import check_schedule, mask_steps
+from zoo.compression.schedule import check_schedule, check_sparsity, mask_steps
 from zoo.errors import CompressionError, InvalidValueError
 
 if TYPE_CHECKING:
@@ -58,11 +58,7 @@ class PruneChannels(AbstractTransform):
     min_channels: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sparsity < 1:
-            raise InvalidValueError("sparsity", "at least 0 and below 1", self.sparsity)
-        if not 0 <= self.initial_sparsity <= self.sparsity:
-            limit = f"between 0 and sparsity={self.sparsity}"
-            raise InvalidValueError("initial_sparsity", limit, self.initial_sparsity)
+        check_sparsity(self.sparsity, self.initial_sparsity)
         check_schedule(self.schedule, self.begin, self.end, self.num_updates)
         if self.scope not in ("global", "layer"):
             raise InvalidValueError("scope", "global or layer", self.scope)

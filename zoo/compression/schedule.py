@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from zoo.errors import InvalidValueError
 
-__all__ = ["check_schedule", "mask_steps"]
+__all__ = ["check_schedule", "check_sparsity", "mask_steps"]
+
+
+def check_sparsity(sparsity: float, initial_sparsity: float) -> None:
+    """Raises what is wrong with the shares that a schedule goes between.
+
+    Raises:
+        InvalidValueError: a value out of range.
+    """
+    if not 0 <= sparsity < 1:
+        raise InvalidValueError("sparsity", "at least 0 and below 1", sparsity)
+    if not 0 <= initial_sparsity <= sparsity:
+        raise InvalidValueError("initial_sparsity", f"between 0 and sparsity={sparsity}", initial_sparsity)
 
 
 def check_schedule(schedule: str, begin: float, end: float, num_updates: int) -> None:
