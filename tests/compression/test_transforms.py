@@ -16,6 +16,7 @@ from zoo.compression.prune import Prune
 from zoo.compression.reparametrized import Reparametrized, write_back
 from zoo.errors import CompressionError, InvalidValueError, UnknownNameError
 from zoo.training.compress import compress
+from zoo.training.compress_data import counted
 
 LOSS = "mean_squared_error"
 WRONG: Any = "lin"
@@ -207,6 +208,21 @@ def test_data_of_unknown_length_is_counted(seeded):
     batches = tf.data.Dataset.from_tensors(data(8)).repeat(3).filter(lambda *_: True)
     small = compress(two_layers(), batches, [Prune(0.5)], loss=LOSS, epochs=1)
     assert (small.get_layer("first").kernel.numpy() == 0).mean() >= 0.5
+
+
+def test_data_that_was_told_its_length_is_read_through_once_for_all_rungs():
+    readings = []
+
+    def batches():
+        readings.append(1)
+        yield from [data(8)] * 3
+
+    signature = tuple(tf.TensorSpec(array.shape, tf.as_dtype(array.dtype)) for array in data(8))
+    told: Any = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    told = told.apply(tf.data.experimental.assert_cardinality(3))
+    for _ in range(3):
+        assert int(counted(told).cardinality()) == 3
+    assert len(readings) == 1
 
 
 def test_broken_promise_is_an_error(seeded):

@@ -8,7 +8,7 @@ import pytest
 
 from zoo.errors import ExportError
 from zoo.exporting.measure import Measured
-from zoo.exporting.measure_engines import SavedModel
+from zoo.exporting.measure_engines import engine_of
 from zoo.exporting.verify import random_examples
 from zoo.exporting.weight_table import LayerRow, WeightRow, by_layer
 from zoo.reporting import plots
@@ -22,6 +22,7 @@ COSTS = [
     Measured(bytes=40_000, gzip_bytes=30_000, load_ms=90.4, memory_mb=3.21, p50_ms_1=1.0, p50_ms_32=4.0),
     Measured(bytes=20_000, gzip_bytes=9_000, load_ms=80, memory_mb=3, p50_ms_1=1.02, p50_ms_32=3.9),
     Measured(bytes=50_000, gzip_bytes=4_000, load_ms=99, memory_mb=2, p50_ms_1=0.9, p50_ms_32=5.2),
+    Measured(bytes=8_000, gzip_bytes=7_000, load_ms=9, memory_mb=1, p50_ms_1=0.3, p50_ms_32=2),
 ]
 
 
@@ -66,12 +67,12 @@ def measured(runs):
     """The report of the compressed run: forms really exported, their costs made up."""
 
     def measure(paths):
-        first, *others = (SavedModel(path) for path in paths)
+        first, *others = (engine_of(path)(path) for path in paths)
         inputs = random_examples(first.specs(), 3)
         answers = first.call(inputs)
         assert list(answers) == ["logits"]  # what the model says, not what a task makes of it
         for other in others:
-            assert other.specs() == first.specs()
+            assert [(one.name, one.dtype) for one in other.specs()] == [(one.name, one.dtype) for one in first.specs()]
             assert {n: a.shape for n, a in other.call(inputs).items()} == {n: a.shape for n, a in answers.items()}
         return COSTS[: len(paths)]
 
@@ -89,14 +90,15 @@ def test_forms_stand_beside_the_original(measured):
         (BASELINE, "original", 0.99),
         ("plain", "compressed", 0.98),
         ("packed", "compressed", 0.98),
+        ("litert, dynamic", "compressed", None),  # its answers are not the model's
     ]
     assert measured.figure == "validation accuracy"  # both have it; only one has that of the test split
-    assert [form.times_smaller for form in measured.forms] == [1.0, 2.0, 0.8]
+    assert [form.times_smaller for form in measured.forms] == [1.0, 2.0, 0.8, 5.0]
     assert measured.packed_bytes == 50_000
 
 
 def test_form_that_is_slower_says_so_beside_its_size(measured):
-    _, plain, packed = measured.forms
+    _, plain, packed, _ = measured.forms
     assert plain.remark == "2.0 times smaller; 1.02 and 0.97 times the p50 at 1 and 32 rows"
     assert packed.remark == "0.8 times smaller; slower: 0.90 and 1.30 times the p50 at 1 and 32 rows"
 
@@ -144,9 +146,20 @@ def test_failed_measuring_leaves_the_rest(runs, monkeypatch):
     assert compression_section(report).details == {"Left out": report.left_out[0]}
 
 
+def test_form_that_is_refused_is_said_and_the_others_stay(runs, monkeypatch):
+    def write(*args):
+        raise ExportError("LiteRT lacks an operation.")
+
+    monkeypatch.setattr("zoo.exporting.litert.form.write_litert", write)
+    monkeypatch.setattr("zoo.exporting.measure.measure", lambda paths: COSTS[: len(paths)])
+    report = told(runs["small"])
+    assert [form.form for form in report.forms] == [BASELINE, "plain", "packed"]
+    assert report.left_out == ["The form litert, dynamic: LiteRT lacks an operation."]
+
+
 def test_section_shows_forms_weights_and_layers(measured, tmp_path):
     section = compression_section(measured)
-    first, _, packed = section.rows
+    first, _, packed, _ = section.rows
     assert len(section.columns) == len(first) == len(packed)
     assert packed[:4] == ["packed", "0.9800", "50,000", measured.forms[2].remark]
     assert first[-4:] == ["90 ms", "3.2 MB", "1.00 ms", "4.00 ms"]
@@ -189,7 +202,8 @@ def test_only_the_largest_of_many_layers_are_drawn():
 
 @pytest.mark.slow
 def test_real_forms_of_a_real_run(runs):
-    original, plain, packed = told(runs["small"]).forms
+    original, plain, packed, litert = told(runs["small"]).forms
     assert packed.measured.bytes < plain.measured.bytes < original.measured.bytes
+    assert litert.measured.bytes < original.measured.bytes
     assert isinstance(packed, Form)
     assert packed.measured.p50_ms_1 > 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import RunDirectoryError, ZooError
+from zoo.exporting.litert.options import LiteRT
 from zoo.exporting.measure import Measured
 from zoo.exporting.weight_table import WeightRow, weight_table
 from zoo.training.budget import monitored
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["BASELINE", "CompressionReport", "Form", "compression_report"]
 
 BASELINE = "keras.Model.export"
-_FORMS = ("plain", "packed")
+# What is written of the compressed model, by the name in the table; LiteRT's int8 would need the run's data.
+_FORMS = {
+    "plain": ("plain", None),
+    "packed": ("packed", None),
+    "litert, dynamic": ("litert", LiteRT(precision="dynamic")),
+}
 _SLOWER = 1.05  # times the p50 of the original; calls in turns repeat to within some percent
 
 
@@ -30,9 +36,10 @@ class Form:
     """A model as a version directory.
 
     Attributes:
-        form: `keras.Model.export`, or the name of one of ours.
+        form: `keras.Model.export`, or the name of one of ours, with LiteRT's precision.
         of: `original` or `compressed`.
-        score: of the model, as in the report's `figure`; None where it was not evaluated.
+        score: of the model, as in the report's `figure`; None where it was not evaluated, and of LiteRT's forms, whose
+            answers differ.
         measured: what the directory costs.
         times_smaller: all bytes of the original's directory by those of this one.
         p50_ratio_1: p50 of a call with one row by the original's: above 1 it is slower.
@@ -124,7 +131,8 @@ def compression_report(run: RunDirectory, *, is_measured: bool, log: Callable[[s
     forms: Sequence[Form] = ()
     if is_measured and dense is not None:
         try:
-            forms = _forms(dense, small, scores, log)
+            forms, refused = _forms(dense, small, scores, log)
+            left_out += refused
         except ZooError as error:
             left_out.append(f"Figures of the exported forms: {error}")
     elif not is_measured:
@@ -152,39 +160,53 @@ def _scores(run: RunDirectory, original: RunDirectory | None) -> tuple[str, dict
     return f"{split} {name.replace('_', ' ')}", known[split]
 
 
-def _forms(dense: keras.Model, small: keras.Model, scores: dict[str, float], log: Callable[[str], None]) -> list[Form]:
-    """Returns the forms of both models, exported and measured side by side.
+def _forms(
+    dense: keras.Model, small: keras.Model, scores: dict[str, float], log: Callable[[str], None]
+) -> tuple[list[Form], list[str]]:
+    """Returns the forms of both models, exported and measured side by side, and why one of ours is not among them.
 
     Raises:
-        ZooError: a model cannot be exported or measured.
+        ZooError: the original cannot be exported, or nothing can be measured.
     """
     from zoo.exporting.measure import measure
 
+    refused, written = [], {}
     with tempfile.TemporaryDirectory() as folder:
-        log(f"export of the original by {BASELINE}, of the compressed model as {' and as '.join(_FORMS)}")
-        paths = [Path(folder, "keras", "1")]
-        dense.export(str(paths[0]), verbose=False)
-        paths += [_written(small, form, Path(folder, form, "1")) for form in _FORMS]
+        original = Path(folder, "keras", "1")
+        log(f"export of the original by {BASELINE}, of the compressed model as {'; '.join(_FORMS)}")
+        dense.export(str(original), verbose=False)
+        for name in _FORMS:
+            try:
+                written[name] = _written(small, name, Path(folder, name, "1"))
+            except ZooError as error:
+                refused.append(f"The form {name}: {error}")
         log("load time, memory and latency of each, in a process of their own")
-        measured = measure(paths)
-    names = [(BASELINE, "original"), *((form, "compressed") for form in _FORMS)]
-    first = measured[0]
-    return [
-        Form(
-            form=form,
-            of=of,
-            score=scores.get(of),
-            measured=cost,
-            times_smaller=round(first.bytes / cost.bytes, 2),
-            p50_ratio_1=round(cost.p50_ms_1 / first.p50_ms_1, 3),
-            p50_ratio_32=round(cost.p50_ms_32 / first.p50_ms_32, 3),
-        )
-        for (form, of), cost in zip(names, measured, strict=True)
-    ]
+        first, *costs = measure([original, *written.values()])
+    forms = [_form(BASELINE, "original", scores.get("original"), first, first)]
+    for name, cost in zip(written, costs, strict=True):
+        is_exact = _FORMS[name][1] is None
+        forms.append(_form(name, "compressed", scores.get("compressed") if is_exact else None, cost, first))
+    return forms, refused
 
 
-def _written(model: keras.Model, form: str, path: Path) -> Path:
-    """Writes a model as `keras.Model.export` does, its outputs as they are, in one of our forms; returns `path`."""
+def _form(name: str, of: str, score: float | None, cost: Measured, first: Measured) -> Form:
+    return Form(
+        form=name,
+        of=of,
+        score=score,
+        measured=cost,
+        times_smaller=round(first.bytes / cost.bytes, 2),
+        p50_ratio_1=round(cost.p50_ms_1 / first.p50_ms_1, 3),
+        p50_ratio_32=round(cost.p50_ms_32 / first.p50_ms_32, 3),
+    )
+
+
+def _written(model: keras.Model, name: str, path: Path) -> Path:
+    """Writes a model as `keras.Model.export` does, its outputs as they are, in one of our forms; returns `path`.
+
+    Raises:
+        ZooError: it cannot be written so, or answers otherwise than the form allows.
+    """
     from zoo.exporting.forms import parts_of
     from zoo.exporting.servable import Servable
     from zoo.exporting.signature import specs_of_model
@@ -192,7 +214,8 @@ def _written(model: keras.Model, form: str, path: Path) -> Path:
 
     servable = Servable(model, specs_of_model(model))
     examples = random_examples(servable.inputs)
-    (part,) = parts_of(form, None, None)
+    form, options = _FORMS[name]
+    (part,) = parts_of(form, options, None)
     path.mkdir(parents=True)
     part.write(servable, path, examples)
     verify(servable, path, examples, **part.check)

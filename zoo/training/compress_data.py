@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zoo.errors import CompressionError
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     TrainData: TypeAlias = tf.data.Dataset | tuple[Any, Any] | tuple[Any, Any, Any]
 
 __all__ = ["batched", "counted"]
+
+# Datasets that were read through: a ladder trains on the same one rung after rung.
+_COUNTED: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def batched(data: TrainData, batch_size: int) -> tf.data.Dataset:
@@ -42,11 +46,15 @@ def batched(data: TrainData, batch_size: int) -> tf.data.Dataset:
 def counted(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Returns the dataset with its number of batches known, as a schedule needs an end.
 
+    One that does not know its length, or was told it, is read through, the same one once only.
+
     Raises:
         CompressionError: it is empty, endless, shorter than it says, or can be read once only.
     """
     import tensorflow as tf
 
+    if batches in _COUNTED:
+        return batches
     length = int(batches.cardinality())
     if length == tf.data.UNKNOWN_CARDINALITY or _was_told(batches):
         is_known = length != tf.data.UNKNOWN_CARDINALITY
@@ -64,6 +72,7 @@ def counted(batches: tf.data.Dataset) -> tf.data.Dataset:
     if length < 1:
         received = "endless" if length == tf.data.INFINITE_CARDINALITY else f"{length} batches"
         raise CompressionError(f"`train_data` must hold at least one batch, and end. Received: {received}.")
+    _COUNTED.add(batches)
     return batches
 
 
