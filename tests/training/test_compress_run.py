@@ -211,6 +211,17 @@ def test_a_run_whose_original_is_gone_is_judged_against_itself_and_that_is_said(
     assert "was compressed before, and is judged against itself" in capsys.readouterr().err
 
 
+def test_without_another_teacher_the_run_before_any_compression_teaches(run, worse, tmp_path):
+    shop = workshop.Workshop(worse.path)
+    assert shop.original.path.resolve() == run.path.resolve()
+    taught_by = shop._teacher(Distill())
+    for weight, expected in zip(taught_by.get_weights(), run.load_model().get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    worse.update_metrics({"compression": {"recipe": "mine", "from": str(tmp_path / "gone")}})
+    alone = workshop.Workshop(worse.path)
+    assert alone._teacher(Distill()) is alone.start.model
+
+
 def test_what_would_undo_an_earlier_compression_is_refused_and_the_run_to_take_is_named(run, worse, tmp_path):
     again = ladder(Flight(rungs=(HOPELESS,)), max_loss=1.0)
     with pytest.raises(UsageError, match=r"already went through Prune 0\.5, Quantize int8\. Prune 0\.995") as refused:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from zoo.compression.recipe_summary import about_bytes, weights_summary
-from zoo.errors import CompressionError, RunDirectoryError, TrainingError
+from zoo.errors import CompressionError, TrainingError
 from zoo.recipes.recipe import Flight, Ladder, Recipe, label
 from zoo.training.budget import Budget
 from zoo.training.climb import climb
-from zoo.training.origin import origin
 from zoo.training.workshop import Candidate, Workshop
 
 __all__ = ["climb_ladder", "say"]
@@ -37,10 +35,15 @@ def climb_ladder(
     Raises:
         CompressionError: nothing holds.
     """
-    dense, path = _dense(workshop, tell)
-    budget = Budget.of(workshop.experiment.task, workshop.scores(dense), ladder.max_loss)
+    path = workshop.original.path.resolve()
+    if workshop.no_original is not None:
+        tell(
+            f"{workshop.run.path} was compressed before, and is judged against itself, so that what it lost then comes "
+            f"on top: the run before is not at hand. {workshop.no_original}"
+        )
+    budget = Budget.of(workshop.experiment.task, workshop.scores(workshop.dense), ladder.max_loss)
     tell(f"dense: {budget.figure} {budget.baseline:.4f} on {workshop.experiment.splits.validation}")
-    if dense is not workshop.start:
+    if workshop.dense is not workshop.start:
         told = budget.told(workshop.scores(workshop.start)[budget.figure])
         tell(f"dense is {path}, before any compression; {workshop.run.path} begins with {told}")
     flights = ladder.set_flights()
@@ -63,20 +66,6 @@ def climb_ladder(
         "rungs": trial.rows,
     }
     return best, about
-
-
-def _dense(workshop: Workshop, tell: Callable[[str], None]) -> tuple[Candidate, Path]:
-    """Returns what is judged against, and its run: before any compression, or the run itself where that is gone."""
-    try:
-        run = origin(workshop.run)
-        same = run is workshop.run
-        return workshop.start if same else Candidate(model=workshop.load_model(run)), run.path.resolve()
-    except RunDirectoryError as error:
-        tell(
-            f"{workshop.run.path} was compressed before, and is judged against itself, so that what it lost then comes "
-            f"on top: the run before is not at hand. {error}"
-        )
-        return workshop.start, workshop.run.path.resolve()
 
 
 class _Trial:

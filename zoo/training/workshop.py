@@ -1,4 +1,4 @@
-"""A dense run with its data at hand, for many compressions of its model."""
+"""A run with its data at hand, for many compressions of its model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.compression.base import AbstractTransform
 from zoo.compression.distill import Distill
 from zoo.compression.recipe_summary import weights_summary
 from zoo.config import Experiment, Training
-from zoo.errors import UsageError
+from zoo.errors import RunDirectoryError, UsageError
 from zoo.features.base import AbstractFeature
 from zoo.recipes.recipe import Recipe, label
 from zoo.training import inputs
@@ -23,6 +23,7 @@ from zoo.training.compress import check_transforms, compress, per_transform
 from zoo.training.evaluation import scored
 from zoo.training.graph_errors import told_as_data_errors
 from zoo.training.held_out import held_out
+from zoo.training.origin import origin
 from zoo.training.run_directory import RunDirectory
 from zoo.training.strategy import open_strategy
 from zoo.training.teacher import teacher_of
@@ -67,8 +68,10 @@ class Workshop:
         validation: in place of the experiment's own validation split; training then leaves these examples out.
 
     Attributes:
-        run: the dense run.
+        run: the run, dense or compressed before.
         experiment: its experiment, with `validation` in it.
+        original: the run before any compression; `run` itself where that is gone.
+        no_original: why it is gone, else None.
 
     Raises:
         RunDirectoryError: `source` is no finished run.
@@ -80,6 +83,11 @@ class Workshop:
 
         self.run = RunDirectory.open(source)
         self.experiment = self.run.experiment()
+        self.original, self.no_original = self.run, None
+        try:
+            self.original = origin(self.run)
+        except RunDirectoryError as error:
+            self.no_original = str(error)
         if validation is not None:
             self.experiment = held_out(self.experiment, validation, self.run.info().num_examples)
         self.seed = self.experiment.training.seed if seed is None else seed
@@ -94,6 +102,12 @@ class Workshop:
         """Returns the model of any run, in the strategy's scope."""
         with self._strategy.scope():
             return run.load_model()
+
+    @functools.cached_property
+    def dense(self) -> Candidate:
+        """The model of `original`: what is judged against, and what teaches where no other is named."""
+        same = self.original.path.resolve() == self.run.path.resolve()
+        return self.start if same else Candidate(model=self.load_model(self.original))
 
     def check(self, recipe: Recipe) -> None:
         """Raises what can be known to be wrong with a recipe for the dense model before any work is done.
@@ -222,9 +236,9 @@ class Workshop:
             return inputs.model_batches(experiment, split, list(self.start.model.input), training=training)
 
     def _teacher(self, distill: Distill) -> keras.Model:
-        """Returns the model of the run that is to teach, by default the dense one."""
+        """Returns the model of the run that is to teach, by default that before any compression."""
         if distill.teacher is None:
-            return self.start.model
+            return self.dense.model
         if distill.teacher not in self._teachers:
             with self._strategy.scope():
                 self._teachers[distill.teacher] = teacher_of(distill, self.experiment)
