@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.benchmarks.rows import Compressed, Target, Untrained
+from zoo.benchmarks.rows import Compressed, Target, Untrained, packed_row
 from zoo.config import Experiment, to_json
 from zoo.training.run_directory import RunDirectory
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from zoo.exporting.measure import Measured
     from zoo.recipes.recipe import Ladder, Recipe
 
-__all__ = ["ArtifactBench", "is_bit_exact"]
+__all__ = ["FLOAT_BYTES", "ArtifactBench", "is_bit_exact"]
 
-_FLOAT_BYTES = 4
+FLOAT_BYTES = 4
 _EXAMPLES = 32
 
 
@@ -56,7 +56,7 @@ class ArtifactBench:
         model = dense.load_model()
         paths = [self._exported(dense, "plain"), self._exported(small, "packed")]
         reference, measured = self._measured(dense, paths)
-        float_bytes = _FLOAT_BYTES * model.count_params()
+        float_bytes = FLOAT_BYTES * model.count_params()
         return Compressed(
             config=experiment.name,
             seed=seed,
@@ -83,24 +83,20 @@ class ArtifactBench:
         model = dense.load_model()
         rounded = self._rounded(dense)
         figure, before, after = self._compared(dense, rounded)
-        plain, packed = self._exported(dense, "plain"), self._exported(dense, "packed")
-        small = self._exported(rounded, "packed")
-        reference, as_is, int8 = self._measured(dense, [plain, packed, small])
-        float_bytes, keras_bytes = _FLOAT_BYTES * model.count_params(), self._keras_bytes(dense, model)
+        ours = [self._exported(dense, "plain"), self._exported(dense, "packed"), self._exported(rounded, "packed")]
+        packed = packed_row(
+            experiment.name,
+            self._measured(dense, ours),
+            float_bytes=FLOAT_BYTES * model.count_params(),
+            keras_export_bytes=self._keras_bytes(dense, model),
+            is_bit_exact=is_bit_exact(model, ours[1]),
+        )
         return Untrained(
-            config=experiment.name,
-            float_bytes=float_bytes,
-            keras_export_bytes=keras_bytes,
-            packed_bytes=as_is.bytes,
-            packed_of_export=round(as_is.bytes / keras_bytes, 3),
-            is_bit_exact=is_bit_exact(model, packed),
-            int8_bytes=int8.bytes,
-            int8_of_float=round(int8.bytes / float_bytes, 3),
+            **vars(packed),
             figure=figure,
             float_figure=before,
             int8_figure=after,
             int8_lost_points=_points(dense, before, after),
-            **_ratios(int8, reference, "int8_p50_ratio_1", "int8_p50_ratio_32"),
         )
 
     def _trained(self, experiment: Experiment, seed: int) -> RunDirectory:

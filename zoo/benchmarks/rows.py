@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-__all__ = ["Compressed", "Fresh", "Summary", "Target", "Untrained", "summarised"]
+if TYPE_CHECKING:
+    from zoo.exporting.measure import Measured
+
+__all__ = ["Compressed", "Packed", "Summary", "Target", "Untrained", "packed_row", "summarised"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,8 +59,8 @@ class Compressed:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Untrained:
-    """A trained model packed as it is, and with weights of 8 bits; ratios against `keras.Model.export`.
+class Packed:
+    """A model packed as it is, and with weights of 8 bits, beside `keras.Model.export`.
 
     Ratios of p50 are against the plain form of the float model, at one row and at 32.
     """
@@ -69,31 +73,18 @@ class Untrained:
     is_bit_exact: bool
     int8_bytes: int
     int8_of_float: float
-    figure: str
-    float_figure: float
-    int8_figure: float
-    int8_lost_points: float
     int8_p50_ratio_1: float
     int8_p50_ratio_32: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fresh:
-    """A model of fresh weights packed as it is, and with weights of 8 bits.
+class Untrained(Packed):
+    """A trained model that was packed without training it again; figures of the test split, the loss in points."""
 
-    Ratios of p50 are against the plain form of the float model, at one row and at 32.
-    """
-
-    config: str
-    float_bytes: int
-    keras_export_bytes: int
-    packed_bytes: int
-    packed_of_export: float
-    is_bit_exact: bool
-    int8_bytes: int
-    int8_of_float: float
-    int8_p50_ratio_1: float
-    int8_p50_ratio_32: float
+    figure: str
+    float_figure: float
+    int8_figure: float
+    int8_lost_points: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +101,25 @@ class Summary:
     p50_ratio_1: float
     p50_ratio_32: float
     is_met: bool
+
+
+def packed_row(
+    config: str, measured: Sequence[Measured], *, float_bytes: int, keras_export_bytes: int, is_bit_exact: bool
+) -> Packed:
+    """Returns a row; `measured` are the forms plain, packed, and packed with 8 bits."""
+    plain, packed, int8 = measured
+    return Packed(
+        config=config,
+        float_bytes=float_bytes,
+        keras_export_bytes=keras_export_bytes,
+        packed_bytes=packed.bytes,
+        packed_of_export=round(packed.bytes / keras_export_bytes, 3),
+        is_bit_exact=is_bit_exact,
+        int8_bytes=int8.bytes,
+        int8_of_float=round(int8.bytes / float_bytes, 3),
+        int8_p50_ratio_1=round(int8.p50_ms_1 / plain.p50_ms_1, 3),
+        int8_p50_ratio_32=round(int8.p50_ms_32 / plain.p50_ms_32, 3),
+    )
 
 
 def summarised(rows: Sequence[Compressed], targets: Mapping[str, Target]) -> list[Summary]:
