@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import zoo
 from zoo.exporting.packing import encoding
-from zoo.exporting.packing.decoding import Packed
+from zoo.exporting.packing.decoding import Packed, shaped
 from zoo.exporting.packing.encoding import CODINGS, coded, with_codings
 from zoo.exporting.packing.store import Store
 
@@ -78,7 +78,8 @@ def returned(tensors):
     """Runs the decoding operations as a loader does."""
     with tf.Graph().as_default() as graph:
         packed = Packed(tensors)
-        values = packed.decode(tf.constant(packed.blob))
+        decoded = packed.decode(tf.constant(packed.blob))
+        values = [shaped(value, tensor.shape) for value, tensor in zip(decoded, tensors, strict=True)]
     with tf.compat.v1.Session(graph=graph) as session:
         return session.run(values)
 

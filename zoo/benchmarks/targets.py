@@ -30,7 +30,7 @@ TARGETS = {
     "fashion_resnet20": Target(
         recipe="deep_images",
         overrides=(
-            "transforms.0.sparsity=0.75",
+            "transforms.0.sparsity=0.82",
             "transforms.1.num_clusters=16",
             "epochs=4,1",
             "learning_rate=0.001,0.0005",

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from zoo.exporting.packing.encoding import CODINGS, Coded, Coding, Kind, planes, streams_of
 
-__all__ = ["Packed", "deflated"]
+__all__ = ["Packed", "deflated", "shaped"]
 
 _ZOPFLI_LIMIT = 1 << 19
 _BEST_LIMIT = 1 << 23  # beyond, the last percent takes minutes
@@ -51,7 +51,11 @@ class Packed:
         return [tensor for tensor in tensors if tensor.codes is not None and tensor.coding == coding]
 
     def decode(self, blob: tf.Tensor) -> list[tf.Tensor]:
-        """Returns the tensors, float32 and in their shapes, in the graph being built; `blob` string [] holds ours."""
+        """Returns the tensors, float32, in the graph being built, each with its values in a row, in some shape.
+
+        Args:
+            blob: string [], as in `self.blob`.
+        """
         if not self._tensors:
             return []
         streams = iter(_split(tf.io.decode_raw(tf.io.decode_compressed(blob, "ZLIB"), tf.uint8), self._lengths))
@@ -101,8 +105,11 @@ def _joined(parts: Sequence[tf.Tensor]) -> tf.Tensor:
     return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
 
 
-def _shaped(flat: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    return flat if len(shape) == 1 else tf.reshape(flat, shape)
+def shaped(tensor: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """Returns a tensor in a shape; one that has it already costs no operation."""
+    return (
+        tensor if tensor.shape.is_fully_defined() and list(tensor.shape) == list(shape) else tf.reshape(tensor, shape)
+    )
 
 
 def _from_planes(data: tf.Tensor) -> tf.Tensor:
@@ -125,7 +132,7 @@ def _mask(streams: Iterator[tf.Tensor], size: int) -> tf.Tensor:
 
 
 def _floats(tensors: Sequence[Coded], floats: tf.Tensor, _: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    return [_shaped(*pair) for pair in zip(_split(floats, [t.size for t in tensors]), _shapes(tensors), strict=True)]
+    return _split(floats, [tensor.size for tensor in tensors])
 
 
 def _codebooks(tensors: Sequence[Coded], floats: tf.Tensor, codes: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -138,8 +145,7 @@ def _codebooks(tensors: Sequence[Coded], floats: tf.Tensor, codes: Sequence[tf.T
             [sum(sizes)],
         )
         places += tf.cumsum(steps)
-    flat = tf.gather(floats, places)
-    return [_shaped(*pair) for pair in zip(_split(flat, sizes), _shapes(tensors), strict=True)]
+    return _split(tf.gather(floats, places), sizes)
 
 
 def _books(tensors: Sequence[Coded], floats: tf.Tensor, codes: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -152,7 +158,7 @@ def _books_one(tensor: Coded, codes: tf.Tensor, books: tf.Tensor) -> tf.Tensor:
     channels = len(tensor.floats) // tensor.values
     starts = tf.range(0, len(tensor.floats), tensor.values)[:, None]
     places = tf.cast(tf.reshape(codes, [-1, channels, tensor.inner]), tf.int32) + starts
-    return tf.reshape(tf.gather(books, places), tensor.shape)
+    return tf.gather(books, places)
 
 
 def _scaled(tensors: Sequence[Coded], floats: tf.Tensor, codes: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -164,13 +170,8 @@ def _scaled(tensors: Sequence[Coded], floats: tf.Tensor, codes: Sequence[tf.Tens
 def _scaled_one(tensor: Coded, steps: tf.Tensor, scales: tf.Tensor) -> tf.Tensor:
     channels, shape = len(tensor.floats), tensor.shape
     if channels == 1 or (tensor.inner == 1 and channels == shape[-1]):  # as broadcasting has it
-        return _shaped(steps, shape) * scales
-    product = tf.reshape(steps, [-1, channels, tensor.inner]) * scales[:, None]
-    return tf.reshape(product, shape)
-
-
-def _shapes(tensors: Sequence[Coded]) -> list[tuple[int, ...]]:
-    return [tensor.shape for tensor in tensors]
+        return shaped(steps, shape) * scales
+    return tf.reshape(steps, [-1, channels, tensor.inner]) * scales[:, None]
 
 
 _DECODERS = {"bytes": _bytes, "gaps": _gaps, "mask": _mask}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from zoo.exporting.packing.decoding import Packed
+from zoo.exporting.packing.decoding import Packed, shaped
 from zoo.exporting.packing.encoding import coded, with_codings
 
 __all__ = ["Store"]
@@ -86,8 +86,7 @@ class Store:
             sizes = [self._arrays[index].size for index in place.arrays]
             parts = tf.split(place.value(), sizes) if len(sizes) > 1 else [place.value()]
             for index, part in zip(place.arrays, parts, strict=True):
-                shape = self._arrays[index].shape
-                read[index] = part if tuple(part.shape) == shape else tf.reshape(part, shape)
+                read[index] = shaped(part, self._arrays[index].shape)
         return [read[i] if i in read else tf.constant(array) for i, array in enumerate(self._arrays)]
 
     def fill(self, path: tf.Tensor | None = None) -> list[tf.Operation]:
@@ -108,9 +107,10 @@ class Store:
             if place.dtype != tf.float32:
                 value = _raw(self._arrays[place.arrays[0]])
             elif len(place.arrays) == 1:
-                value = tf.reshape(decoded[place.arrays[0]], place.shape)
+                value = shaped(decoded[place.arrays[0]], place.shape)
             else:
-                value = tf.concat([tf.reshape(decoded[index], [-1]) for index in place.arrays], axis=0)
+                flat = [shaped(decoded[index], [self._arrays[index].size]) for index in place.arrays]
+                value = tf.concat(flat, axis=0)
             filled.append(tf.raw_ops.AssignVariableOp(resource=place.handle(), value=value))
         return filled
 
