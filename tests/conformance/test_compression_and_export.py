@@ -74,7 +74,8 @@ def test_every_transform_in_one_go_keeps_every_promise(descriptor, request, seed
     assert name in NO_CHANNELS or small.count_params() < model.count_params()
     assert kernels(small)
     for path, value in kernels(small).items():
-        assert (value == 0).sum() >= value.size - round(value.size * 0.5), path
+        kept = max(1, round(value.size * 0.5))  # a tensor of one value keeps it
+        assert (value == 0).sum() >= value.size - kept, path
         assert len(np.unique(value)) <= 4, path
     layers = small._flatten_layers()
     assert any(isinstance(layer, ActivationQuantizer) for layer in layers)
@@ -86,7 +87,8 @@ def test_pruned_then_clustered_keeps_both_promises(descriptor, seeded):
     _, small = trained_through(descriptor, [Prune(0.5), Cluster(4)])
     assert kernels(small)
     for path, value in kernels(small).items():
-        assert (value == 0).sum() >= value.size - round(value.size * 0.5), path
+        kept = max(1, round(value.size * 0.5))  # a tensor of one value keeps it
+        assert (value == 0).sum() >= value.size - kept, path
         assert len(np.unique(value)) <= 4, path
 
 
@@ -145,7 +147,8 @@ def test_every_family_is_quantised_after_training(descriptor):
     model = descriptor.model.build()
     small = quantize(model, "int4")
     for path, value in kernels(small).items():
-        assert coded(value).kind in ("scaled", "codebook"), path
+        # Eight values and fewer take the fewest bytes as they are.
+        assert value.size <= 8 or coded(value).kind in ("scaled", "codebook"), path
     assert [w.shape for w in small.weights] == [w.shape for w in model.weights]
 
 
