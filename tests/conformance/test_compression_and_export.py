@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from zoo.compression.cluster import Cluster
+from zoo.compression.encoding import coded
 from zoo.compression.fold_batch_norm import FoldBatchNorm
 from zoo.compression.prune import Prune
 from zoo.compression.prune_channels import PruneChannels
@@ -18,7 +19,6 @@ from zoo.config import Training
 from zoo.data.pipeline import take_arrays
 from zoo.errors import CompressionError
 from zoo.exporting.export import _publish
-from zoo.exporting.packing.encoding import coded
 from zoo.exporting.servable import Servable
 from zoo.exporting.signature import InputSpec, specs_of_data
 from zoo.exporting.verify import random_examples

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import zlib
 
 import keras
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.exporting.packing import encoding
+from zoo.compression import encoding
+from zoo.compression.encoding import CODINGS, coded, with_codings
 from zoo.exporting.packing.decoding import Packed, shaped
-from zoo.exporting.packing.encoding import CODINGS, coded, with_codings
+from zoo.exporting.packing.deflate import deflated
 from zoo.exporting.packing.store import Store
 
 RANDOM = np.random.default_rng(0)
@@ -87,6 +89,18 @@ def returned(tensors):
 def same(array, other):
     assert np.asarray(other).shape == array.shape
     assert np.asarray(other).tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("size", [5_000, 300_000])  # with Zopfli, and beyond what it is used for
+def test_streams_are_each_compressed_in_their_shortest_way(size):
+    random = np.random.default_rng(0)
+    codes = np.clip(np.rint(random.normal(0, 2.5, size)), -7, 7).astype("int8").tobytes()
+    text = (b"a sentence that comes again and again; " * size)[:size]
+    blob, order = deflated([text, codes, b""])
+    assert zlib.decompress(blob) == b"".join([text, codes, b""][i] for i in order)
+    entropy_bytes = size * 3.36 / 8
+    assert len(blob) < 1.05 * entropy_bytes + 400
+    assert len(zlib.compress(codes + text, 9)) > 1.02 * len(blob)
 
 
 @pytest.mark.parametrize("name", ARRAYS)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.exporting.packing.encoding import coded, estimated_bytes
+from zoo.compression.encoding import coded, estimated_bytes
 from zoo.exporting.weight_table import by_layer, weight_table
 
 

@@ -106,18 +106,16 @@ def test_label_names_the_first_hyperparameter():
 def test_summary_tells_zeros_values_bits_and_bytes():
     x = keras.Input((64,), name="x")
     model = keras.Model(x, keras.layers.Dense(4, name="b")(keras.layers.Dense(64, name="a")(x)))
-    half = np.tile(np.array([0.0, 0.5, 0.0, -0.5], "float32"), 1024).reshape(64, 64)
+    drawn = np.random.default_rng(0).permutation(np.tile(np.array([0.0, 0.5, 0.0, -0.5], "float32"), 1024))
+    half = drawn.reshape(64, 64)
     model.get_layer("a").kernel.assign(half)
     summary = weights_summary(model, ())
-    assert summary["a/kernel"] == {
-        "shape": [64, 64],
-        "sparsity": 0.5,
-        "distinct_values": 3,
-        "bits": 2,
-        "about_bytes": round(4096 * 1.5 / 8 + 3 * 4),  # half zeros, two quarters: 1.5 bits each, and three values
-    }
+    kernel = summary["a/kernel"]
+    entropy_bytes = 4096 * 1.5 / 8 + 3 * 4  # half zeros, two quarters: 1.5 bits each, and three values
+    assert entropy_bytes <= kernel.pop("about_bytes") < 1.2 * entropy_bytes  # Huffman's code has no 1.5 bits
+    assert kernel == {"shape": [64, 64], "sparsity": 0.5, "distinct_values": 3, "bits": 2}
     assert summary["b/kernel"]["bits"] == 32
-    assert summary["b/kernel"]["about_bytes"] == 64 * 4 * 4
+    assert 0.8 * 64 * 4 * 4 < summary["b/kernel"]["about_bytes"] < 64 * 4 * 4
     rounded = Quantize("int4", only=("b",)).prepare(model)
     summary = weights_summary(rounded, (Quantize("int4", only=("b",)),))
     assert summary["b/kernel"]["bits"] == 4

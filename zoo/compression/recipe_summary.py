@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.compression.base import AbstractTransform, named_weights, select
+from zoo.compression.encoding import coded, estimated_bytes
 from zoo.compression.quantize import Quantize
 from zoo.compression.quantize_aware import BITS, QuantizeAware
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 __all__ = ["about_bytes", "weights_summary"]
 
@@ -28,7 +28,7 @@ def weights_summary(model: keras.Model, transforms: Sequence[AbstractTransform])
 
     Returns:
         `shape`; `sparsity`, the share of zeros; `distinct_values`; `bits`, what one weight takes by itself: those of
-        its grid, or of the number of its shared value; and `about_bytes`, near what the form `packed` stores.
+        its grid, or of the number of its shared value; and `about_bytes`, what the form `packed` stores of it.
     """
     import numpy as np
 
@@ -36,7 +36,7 @@ def weights_summary(model: keras.Model, transforms: Sequence[AbstractTransform])
     summary = {}
     for path, variable in named_weights(model).items():
         value = np.asarray(variable.numpy())
-        distinct, counts = np.unique(value, return_counts=True)
+        distinct = np.unique(value)
         number_bits = math.ceil(math.log2(max(2, len(distinct))))
         is_shared = len(distinct) * 2 <= value.size
         bits = min(grids.get(path, _FLOAT_BITS), number_bits if is_shared else _FLOAT_BITS)
@@ -45,7 +45,7 @@ def weights_summary(model: keras.Model, transforms: Sequence[AbstractTransform])
             "sparsity": round(np.count_nonzero(value == 0) / max(1, value.size), 4),
             "distinct_values": len(distinct),
             "bits": bits,
-            "about_bytes": _bytes(value, counts, grids.get(path)),
+            "about_bytes": estimated_bytes(coded(value)) if value.dtype == np.float32 else value.nbytes,
         }
     return summary
 
@@ -63,22 +63,3 @@ def _grid_bits(model: keras.Model, transforms: Sequence[AbstractTransform]) -> d
             low, high = BITS[transform.weights]
             grids.update(dict.fromkeys(select(model, transform), math.ceil(math.log2(high - low + 1))))
     return grids
-
-
-def _bytes(value: np.ndarray, counts: np.ndarray, grid_bits: int | None) -> int:
-    """Returns the least of plain floats, entropy-coded shared values, and zeros apart from numbers on a grid."""
-    sizes = [value.size * _FLOAT_BITS, _entropy(counts) * value.size + len(counts) * _FLOAT_BITS]
-    if grid_bits is not None:
-        nonzero = int((value != 0).sum())
-        places = _entropy([nonzero, value.size - nonzero]) * value.size
-        sizes.append(places + nonzero * grid_bits + value.shape[-1] * _FLOAT_BITS)
-    return math.ceil(min(sizes) / 8)
-
-
-def _entropy(counts: Any) -> float:
-    """Returns the bits that one of these takes at least."""
-    import numpy as np
-
-    shares = np.asarray(counts, "float64") / np.sum(counts)
-    shares = shares[shares > 0]
-    return float(-(shares * np.log2(shares)).sum())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.exporting.packing.encoding import coded, estimated_bytes
+from zoo.compression.encoding import coded, estimated_bytes
 
 if TYPE_CHECKING:
     import keras

@@ -5,18 +5,16 @@ All tensors of a coding are decoded together, so that a coding costs its operati
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from zoo.exporting.packing.encoding import CODINGS, Coded, Coding, Kind, planes, streams_of
+from zoo.compression.encoding import CODINGS, Coded, Coding, Kind, planes, streams_of
+from zoo.exporting.packing.deflate import deflated
 
-__all__ = ["Packed", "deflated", "shaped"]
+__all__ = ["Packed", "shaped"]
 
-_ZOPFLI_LIMIT = 1 << 19
-_BEST_LIMIT = 1 << 23  # beyond, the last percent takes minutes
 _KINDS: tuple[Kind, ...] = ("floats", "codebook", "books", "scaled")
 
 
@@ -44,7 +42,7 @@ class Packed:
         floats = [self._tensors[i].floats for i in self._order]
         streams.append(planes(np.concatenate(floats) if floats else np.zeros(0, "float32")))
         self._lengths = [len(stream) for stream in streams]
-        self.blob = deflated(streams)
+        self.blob, self._order_in_blob = deflated([stream.tobytes() for stream in streams])
 
     def _coded_by(self, coding: Coding) -> list[Coded]:
         tensors = [self._tensors[i] for i in self._order]
@@ -58,7 +56,7 @@ class Packed:
         """
         if not self._tensors:
             return []
-        streams = iter(_split(tf.io.decode_raw(tf.io.decode_compressed(blob, "ZLIB"), tf.uint8), self._lengths))
+        streams = iter(self._inflated(blob))
         codes: dict[Kind, list[tf.Tensor]] = {kind: [] for kind in _KINDS}
         for coding, group in self._groups.items():
             sizes: dict[Kind, int] = {
@@ -81,16 +79,11 @@ class Packed:
                 decoded.update(zip(indices, values, strict=True))
         return [decoded[i] for i in range(len(self._tensors))]
 
-
-def deflated(streams: Sequence[np.ndarray]) -> bytes:
-    """Returns the streams as one in zlib's format, each with Huffman tables of its own."""
-    data = b"".join(stream.tobytes() for stream in streams)
-    if len(data) <= _ZOPFLI_LIMIT:
-        import zopfli.zlib
-
-        return zopfli.zlib.compress(data, numiterations=15)
-    packer = zlib.compressobj(9 if len(data) < _BEST_LIMIT else 6)
-    return b"".join(packer.compress(s.tobytes()) + packer.flush(zlib.Z_FULL_FLUSH) for s in streams) + packer.flush()
+    def _inflated(self, blob: tf.Tensor) -> list[tf.Tensor]:
+        order = self._order_in_blob
+        flat = tf.io.decode_raw(tf.io.decode_compressed(blob, "ZLIB"), tf.uint8)
+        parts = dict(zip(order, _split(flat, [self._lengths[i] for i in order]), strict=True))
+        return [parts[i] for i in range(len(order))]
 
 
 def _streams(tensors: Sequence[Coded], coding: Coding) -> list[np.ndarray]:

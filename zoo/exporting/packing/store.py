@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from zoo.compression.encoding import coded, with_codings
 from zoo.exporting.packing.decoding import Packed, shaped
-from zoo.exporting.packing.encoding import coded, with_codings
 
 __all__ = ["Store"]
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["CODINGS", "Coded", "Coding", "Kind", "coded", "streams_of", "with_codings"]
+__all__ = ["CODINGS", "Coded", "Coding", "Kind", "coded", "estimated_bytes", "planes", "streams_of", "with_codings"]
 
 Coding = Literal["bytes", "gaps", "mask"]
 Kind = Literal["floats", "codebook", "books", "scaled"]
@@ -126,7 +126,9 @@ def planes(floats: np.ndarray) -> np.ndarray:
 
 
 def estimated_bytes(tensor: Coded) -> int:
-    """Returns about what a tensor takes, entropy-coded."""
+    """Returns about what a tensor takes, entropy-coded; 0 for one without values."""
+    if not tensor.size:
+        return 0
     size = _deflated(planes(tensor.floats))
     if tensor.codes is not None:
         size += sum(_deflated(stream) for stream in streams_of(tensor.codes, tensor.coding))
@@ -134,10 +136,16 @@ def estimated_bytes(tensor: Coded) -> int:
 
 
 def _deflated(stream: np.ndarray) -> int:
-    data = stream.tobytes()
-    if len(data) <= _QUICK_ESTIMATE:
-        return len(zlib.compress(data, 9))
-    return int(len(zlib.compress(data[:_QUICK_ESTIMATE], 6)) / _QUICK_ESTIMATE * len(data))
+    data = stream[:_QUICK_ESTIMATE].tobytes()
+    level = 9 if stream.size <= _QUICK_ESTIMATE else 6
+    # Repetitions that are chance cost more than they save; then it is Huffman's code alone.
+    size = min(_packed_size(data, level, one) for one in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY))
+    return int(size / max(1, len(data)) * stream.size)
+
+
+def _packed_size(data: bytes, level: int, strategy: int) -> int:
+    packer = zlib.compressobj(level, strategy=strategy)
+    return len(packer.compress(data)) + len(packer.flush())
 
 
 def _with_best_coding(tensor: Coded) -> Coded:

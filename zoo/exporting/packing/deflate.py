@@ -1,0 +1,49 @@
+"""Byte streams as one in zlib's format, each compressed in the way that is shortest for it.
+
+A search for repetitions, zlib's or Zopfli's, finds some in random codes of few values too, and pays for them: streams
+of cluster numbers took 5 to 12% more than by Huffman's code alone. RFC 1950 and 1951.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+__all__ = ["deflated"]
+
+_ZOPFLI_LIMIT = 1 << 19
+_BEST_LIMIT = 1 << 23  # beyond, the last percent takes minutes
+_TRIED, _THOROUGH = 5, 15  # Zopfli's iterations
+_HEADER = b"\x78\xda"
+_END = b"\x03\x00"  # a last block that holds nothing
+_MEMORY = 9  # zlib's most
+_STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY)
+
+
+def deflated(streams: Sequence[bytes]) -> tuple[bytes, list[int]]:
+    """Returns one compressed string, and the indices of the streams in the order in which they stand in it."""
+    size = sum(map(len, streams))
+    level = 9 if size <= _BEST_LIMIT else 6
+    pieces = [min((_blocks(stream, level, one) for one in _STRATEGIES), key=len) for stream in streams]
+    by_zopfli: list[int] = []
+    if size <= _ZOPFLI_LIMIT:
+        by_zopfli = [i for i, one in enumerate(streams) if len(_zopfli(one, _TRIED)) <= len(pieces[i])]
+    order = [i for i in range(len(streams)) if i not in by_zopfli] + by_zopfli
+    body = b"".join(pieces[i] for i in order[: len(order) - len(by_zopfli)])
+    # Zopfli's blocks end the string, so that they come last.
+    body += _zopfli(b"".join(streams[i] for i in by_zopfli), _THOROUGH) if by_zopfli else _END
+    checksum = zlib.adler32(b"".join(streams[i] for i in order))
+    return _HEADER + body + checksum.to_bytes(4, "big"), order
+
+
+def _blocks(data: bytes, level: int, strategy: int) -> bytes:
+    """Returns blocks of DEFLATE that others may follow."""
+    packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, _MEMORY, strategy)
+    return packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH)
+
+
+def _zopfli(data: bytes, iterations: int) -> bytes:
+    """Returns blocks of DEFLATE, the last of them marked as such."""
+    import zopfli.zlib
+
+    return zopfli.zlib.compress(data, numiterations=iterations)[len(_HEADER) : -4]
