@@ -111,7 +111,7 @@ def compression_report(run: RunDirectory, *, is_measured: bool, log: Callable[[s
 
     Args:
         run: finished.
-        is_measured: export and measure, which takes some ten seconds.
+        is_measured: export and measure: from half a minute to minutes for recurrent models.
         log: is told what takes time.
     """
     compression = run.metrics().get("compression")

@@ -17,14 +17,15 @@ _TRIED, _THOROUGH = 5, 15  # Zopfli's iterations
 _HEADER = b"\x78\xda"
 _END = b"\x03\x00"  # a last block that holds nothing
 _MEMORY = 9  # zlib's most
-_STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY)
+_PLANES = 4  # of floats, which stand one after another and differ
+_PART = 1 << 13
+_STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_FILTERED)
 
 
 def deflated(streams: Sequence[bytes]) -> tuple[bytes, list[int]]:
     """Returns one compressed string, and the indices of the streams in the order in which they stand in it."""
     size = sum(map(len, streams))
-    level = 9 if size <= _BEST_LIMIT else 6
-    pieces = [min((_blocks(stream, level, one) for one in _STRATEGIES), key=len) for stream in streams]
+    pieces = [_shortest(stream, thorough=size <= _BEST_LIMIT) for stream in streams]
     by_zopfli: list[int] = []
     if size <= _ZOPFLI_LIMIT:
         by_zopfli = [i for i, one in enumerate(streams) if len(_zopfli(one, _TRIED)) <= len(pieces[i])]
@@ -36,8 +37,22 @@ def deflated(streams: Sequence[bytes]) -> tuple[bytes, list[int]]:
     return _HEADER + body + checksum.to_bytes(4, "big"), order
 
 
+def _shortest(data: bytes, *, thorough: bool) -> bytes:
+    """Returns blocks of DEFLATE that others may follow, each part of the data in the way that is shortest for it."""
+    sizes = {max(1, -(-len(data) // _PLANES))}
+    if thorough:
+        sizes |= {max(1, len(data)), _PART}
+    strategies = _STRATEGIES if thorough else _STRATEGIES[:2]
+    level = 9 if thorough else 6
+
+    def cut(size: int) -> bytes:
+        parts = (data[start : start + size] for start in range(0, len(data), size))
+        return b"".join(min((_blocks(part, level, one) for one in strategies), key=len) for part in parts)
+
+    return min(map(cut, sorted(sizes)), key=len)
+
+
 def _blocks(data: bytes, level: int, strategy: int) -> bytes:
-    """Returns blocks of DEFLATE that others may follow."""
     packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, _MEMORY, strategy)
     return packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH)
 
