@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import zoo
 from zoo.compression import encoding
-from zoo.compression.encoding import CODINGS, coded, with_codings
+from zoo.compression.encoding import CODINGS, coded, coding_options
 from zoo.exporting.packing.decoding import Packed, shaped
 from zoo.exporting.packing.deflate import deflated
 from zoo.exporting.packing.store import Store
@@ -111,7 +111,9 @@ def test_each_tensor_comes_back_bit_for_bit_by_itself(name):
 @pytest.mark.parametrize("coding", [None, *CODINGS])
 def test_all_together_in_one_coding_or_mixed(coding):
     tensors = [coded(array) for array in ARRAYS.values()]
-    tensors = with_codings(tensors) if coding is None else [dataclasses.replace(t, coding=coding) for t in tensors]
+    options = coding_options(tensors)
+    assert len({tuple(tensor.coding for tensor in option) for option in options}) == len(options) > 3
+    tensors = options[-1] if coding is None else [dataclasses.replace(t, coding=coding) for t in tensors]
     for array, value in zip(ARRAYS.values(), returned(tensors), strict=True):
         same(array, value)
 
@@ -201,7 +203,7 @@ def test_graph_of_lenet5_takes_under_10_kb(tmp_path, seeded):
         if weight.name == "kernel":
             weight.assign(shared(weight.shape, zeros=0.95))
     path = zoo.export(model, tmp_path, name="m", form="packed").path
-    blob = len(Packed(with_codings([coded(np.asarray(weight)) for weight in model.weights])).blob)
+    blob = len(Packed.of([np.asarray(weight) for weight in model.weights]).blob)
     total = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     assert 10_000 < blob < total < blob + 10_000
 

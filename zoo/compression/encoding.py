@@ -10,13 +10,25 @@ where one value prevails are written as the places and the codes of the others. 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import zlib
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
-__all__ = ["CODINGS", "Coded", "Coding", "Kind", "coded", "estimated_bytes", "planes", "streams_of", "with_codings"]
+__all__ = [
+    "CODINGS",
+    "GROUP_BYTES",
+    "Coded",
+    "Coding",
+    "Kind",
+    "coded",
+    "coding_options",
+    "estimated_bytes",
+    "planes",
+    "streams_of",
+]
 
 Coding = Literal["bytes", "gaps", "mask"]
 Kind = Literal["floats", "codebook", "books", "scaled"]
@@ -24,7 +36,7 @@ CODINGS: tuple[Coding, ...] = ("bytes", "gaps", "mask")
 
 _MAX_CODES = 256  # a code is one byte
 _MAX_STEPS = 127  # of a scale, on either side of zero
-_GROUP_BYTES = 260  # of graph that the first tensor of a coding costs
+GROUP_BYTES = 260  # of graph that the first tensor of a coding costs
 _MANY_VALUES = 32  # from here on a codebook for each channel may be shorter
 _SAMPLED_CHANNELS = 4
 _QUICK_ESTIMATE = 1 << 20
@@ -82,20 +94,34 @@ def coded(array: np.ndarray) -> Coded:
     return min([plain, *candidates], key=estimated_bytes)
 
 
-def with_codings(tensors: Sequence[Coded]) -> list[Coded]:
-    """Returns the tensors with codings that are short together: each coding in use costs some graph."""
-    indexed = [tensor for tensor in tensors if tensor.codes is not None]
-    options = [list(tensors)]
-    for coding in CODINGS:
-        options.append([dataclasses.replace(t, coding=coding) if t.codes is not None else t for t in tensors])
-    if len({tensor.coding for tensor in indexed}) < 2:
-        return options[0]
+def coding_options(tensors: Sequence[Coded]) -> list[list[Coded]]:
+    """Returns the tensors in each choice of codings, the one first that is the shortest by `estimated_bytes`.
 
-    def total(option: Sequence[Coded]) -> int:
-        groups = {tensor.coding for tensor in option if tensor.codes is not None}
-        return sum(estimated_bytes(tensor) for tensor in option) + _GROUP_BYTES * len(groups)
+    Within a choice each tensor has the coding that is best for it alone. Each coding in use costs `GROUP_BYTES`.
+    """
+    indexed = [i for i, tensor in enumerate(tensors) if tensor.codes is not None]
+    sizes = {
+        (i, coding): estimated_bytes(dataclasses.replace(tensors[i], coding=coding))
+        for i in indexed
+        for coding in CODINGS
+    }
+    choices: dict[tuple[Coding, ...], int] = {}
+    for count in range(1, len(CODINGS) + 1):
+        for allowed in itertools.combinations(CODINGS, count):
+            chosen: tuple[Coding, ...] = tuple(
+                _least(allowed, [sizes[i, coding] for coding in allowed]) for i in indexed
+            )
+            total = sum(sizes[one] for one in zip(indexed, chosen, strict=True))
+            choices[chosen] = total + GROUP_BYTES * len(set(chosen))
+    options = []
+    for chosen in sorted(choices, key=lambda one: choices[one]):
+        of = dict(zip(indexed, chosen, strict=True))
+        options.append([dataclasses.replace(t, coding=of[i]) if i in of else t for i, t in enumerate(tensors)])
+    return options
 
-    return min(options, key=total)
+
+def _least(codings: Sequence[Coding], sizes: Sequence[int]) -> Coding:
+    return min(zip(sizes, codings, strict=True), key=lambda pair: pair[0])[1]
 
 
 def streams_of(codes: np.ndarray, coding: Coding) -> list[np.ndarray]:

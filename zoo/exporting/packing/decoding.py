@@ -5,16 +5,28 @@ All tensors of a coding are decoded together, so that a coding costs its operati
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from zoo.compression.encoding import CODINGS, Coded, Coding, Kind, planes, streams_of
+from zoo.compression.encoding import (
+    CODINGS,
+    GROUP_BYTES,
+    Coded,
+    Coding,
+    Kind,
+    coded,
+    coding_options,
+    planes,
+    streams_of,
+)
 from zoo.exporting.packing.deflate import deflated
 
 __all__ = ["Packed", "shaped"]
 
+_COMPARED = 1 << 21  # bytes; of more, the choice of codings is by estimates
 _KINDS: tuple[Kind, ...] = ("floats", "codebook", "books", "scaled")
 
 
@@ -23,9 +35,6 @@ class Packed:
 
     Args:
         tensors: in the order in which `decode` returns them.
-
-    Attributes:
-        blob: the compressed streams.
     """
 
     def __init__(self, tensors: Sequence[Coded]):
@@ -41,8 +50,34 @@ class Packed:
         streams = [stream for coding, group in self._groups.items() for stream in _streams(group, coding)]
         floats = [self._tensors[i].floats for i in self._order]
         streams.append(planes(np.concatenate(floats) if floats else np.zeros(0, "float32")))
-        self._lengths = [len(stream) for stream in streams]
-        self.blob, self._order_in_blob = deflated([stream.tobytes() for stream in streams])
+        self._streams = [stream.tobytes() for stream in streams]
+
+    @classmethod
+    def of(cls, arrays: Sequence[np.ndarray]) -> Packed:
+        """Returns float32 arrays packed in the codings that are shortest together."""
+        best, *others = map(cls, coding_options([coded(array) for array in arrays]))
+        if best.size > _COMPARED:
+            return best
+        return min((best, *others), key=lambda one: one.about_bytes) if others else best
+
+    @property
+    def size(self) -> int:
+        """Bytes before compression."""
+        return sum(map(len, self._streams))
+
+    @functools.cached_property
+    def about_bytes(self) -> int:
+        """About what the compressed streams take, and the graph that decodes them."""
+        return len(deflated(self._streams, quick=True)[0]) + GROUP_BYTES * len(self._groups)
+
+    @property
+    def blob(self) -> bytes:
+        """The compressed streams."""
+        return self._deflated[0]
+
+    @functools.cached_property
+    def _deflated(self) -> tuple[bytes, list[int]]:
+        return deflated(self._streams)
 
     def _coded_by(self, coding: Coding) -> list[Coded]:
         tensors = [self._tensors[i] for i in self._order]
@@ -80,9 +115,9 @@ class Packed:
         return [decoded[i] for i in range(len(self._tensors))]
 
     def _inflated(self, blob: tf.Tensor) -> list[tf.Tensor]:
-        order = self._order_in_blob
+        _, order = self._deflated
         flat = tf.io.decode_raw(tf.io.decode_compressed(blob, "ZLIB"), tf.uint8)
-        parts = dict(zip(order, _split(flat, [self._lengths[i] for i in order]), strict=True))
+        parts = dict(zip(order, _split(flat, [len(self._streams[i]) for i in order]), strict=True))
         return [parts[i] for i in range(len(order))]
 
 

@@ -13,7 +13,7 @@ __all__ = ["deflated"]
 
 _ZOPFLI_LIMIT = 1 << 19
 _BEST_LIMIT = 1 << 23  # beyond, the last percent takes minutes
-_TRIED, _THOROUGH = 5, 15  # Zopfli's iterations
+_ITERATIONS = 15  # of Zopfli; fewer may give less or more
 _HEADER = b"\x78\xda"
 _END = b"\x03\x00"  # a last block that holds nothing
 _MEMORY = 9  # zlib's most
@@ -22,17 +22,22 @@ _PART = 1 << 13
 _STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_FILTERED)
 
 
-def deflated(streams: Sequence[bytes]) -> tuple[bytes, list[int]]:
-    """Returns one compressed string, and the indices of the streams in the order in which they stand in it."""
+def deflated(streams: Sequence[bytes], *, quick: bool = False) -> tuple[bytes, list[int]]:
+    """Returns one compressed string, and the indices of the streams in the order in which they stand in it.
+
+    Args:
+        streams: in any order.
+        quick: leave out Zopfli, which takes most of the time and saves some percent.
+    """
     size = sum(map(len, streams))
     pieces = [_shortest(stream, thorough=size <= _BEST_LIMIT) for stream in streams]
     by_zopfli: list[int] = []
-    if size <= _ZOPFLI_LIMIT:
-        by_zopfli = [i for i, one in enumerate(streams) if len(_zopfli(one, _TRIED)) <= len(pieces[i])]
+    if size <= _ZOPFLI_LIMIT and not quick:
+        by_zopfli = [i for i, one in enumerate(streams) if len(_zopfli(one)) <= len(pieces[i])]
     order = [i for i in range(len(streams)) if i not in by_zopfli] + by_zopfli
     body = b"".join(pieces[i] for i in order[: len(order) - len(by_zopfli)])
     # Zopfli's blocks end the string, so that they come last.
-    body += _zopfli(b"".join(streams[i] for i in by_zopfli), _THOROUGH) if by_zopfli else _END
+    body += _zopfli(b"".join(streams[i] for i in by_zopfli)) if by_zopfli else _END
     checksum = zlib.adler32(b"".join(streams[i] for i in order))
     return _HEADER + body + checksum.to_bytes(4, "big"), order
 
@@ -57,8 +62,8 @@ def _blocks(data: bytes, level: int, strategy: int) -> bytes:
     return packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH)
 
 
-def _zopfli(data: bytes, iterations: int) -> bytes:
+def _zopfli(data: bytes) -> bytes:
     """Returns blocks of DEFLATE, the last of them marked as such."""
     import zopfli.zlib
 
-    return zopfli.zlib.compress(data, numiterations=iterations)[len(_HEADER) : -4]
+    return zopfli.zlib.compress(data, numiterations=_ITERATIONS)[len(_HEADER) : -4]

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from zoo.compression.encoding import coded, with_codings
 from zoo.exporting.packing.decoding import Packed, shaped
 
 __all__ = ["Store"]
@@ -72,7 +71,7 @@ class Store:
     def _packed(self) -> tuple[list[int], Packed]:
         """The indices of the float32 arrays, and these arrays packed."""
         floats = [i for place in self._places if place.dtype == tf.float32 for i in place.arrays]
-        return floats, Packed(with_codings([coded(self._arrays[index]) for index in floats]))
+        return floats, Packed.of([self._arrays[index] for index in floats])
 
     @property
     def blob(self) -> bytes:
