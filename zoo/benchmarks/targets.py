@@ -7,7 +7,8 @@ from zoo.benchmarks.rows import Target
 __all__ = ["TARGETS"]
 
 # By name of a configuration. Settings were chosen on the validation split of seed 0; the vowels have none, and theirs
-# were set beforehand, by size alone.
+# were set beforehand, by size alone. So were those of fashion_resnet20: with 75% zeros it was 13.1 times smaller and
+# lost 0.02 points of validation, with 82% it loses 0.20.
 TARGETS = {
     "mnist_lenet5": Target(
         recipe="deep_images",
