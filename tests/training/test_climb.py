@@ -26,6 +26,8 @@ class Trainer:
     def __call__(self, recipe, start):
         chain = (*start, *(label((transform,)) for transform in recipe.transforms))
         self.tried.append(chain)
+        if self.scores[chain] == "as before":
+            return start
         return chain if self.budget.holds(self.scores[chain]) else None
 
 
@@ -105,6 +107,15 @@ def test_a_flight_that_holds_nothing_is_left_out():
     flights = (Flight(rungs=PRUNING), Flight(rungs=CLUSTERING, is_warm=False))
     kept, _ = climbed(flights, {("Prune 0.5",): 0.5, ("Cluster 32",): 0.99, ("Cluster 16",): 0.5})
     assert kept == ("Cluster 32",)
+
+
+def test_a_rung_that_changes_nothing_is_passed_over_and_nothing_is_given_up_for_it():
+    flights = (Flight(rungs=PRUNING[:2]), Flight(rungs=(ROUNDING,)), Flight(rungs=CLUSTERING))
+    more = ("Prune 0.5", "Prune 0.8")
+    scores = {more[:1]: 0.99, more: 0.99, (*more, "RoundVectors"): "as before", (*more, "Cluster 32"): "as before"}
+    kept, tried = climbed(flights, scores | {(*more, "Cluster 16"): 0.99})
+    assert kept == (*more, "Cluster 16")
+    assert len(tried) == 5
 
 
 def test_what_holds_is_kept_though_the_next_flight_holds_nothing():

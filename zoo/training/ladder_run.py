@@ -78,14 +78,14 @@ class _Trial:
         self.rows: list[dict[str, Any]] = []
 
     def attempt(self, recipe: Recipe, start: Candidate) -> Candidate | None:
-        """Returns what a rung makes of a candidate, or None where it does not hold or cannot be done."""
+        """Returns what a rung makes of a candidate, itself where that changes nothing, None where it does not hold."""
         started, row = time.monotonic(), {"transforms": label((*start.transforms, *recipe.transforms))}
         candidate = self._made(recipe, start, row)
         seconds = time.monotonic() - started
         self._seconds, self._epochs = self._seconds + seconds, self._epochs + self._num_epochs(recipe)
-        row |= {"held": candidate is not None, "seconds": round(seconds, 1)}
+        row |= {"held": candidate is not None and candidate is not start, "seconds": round(seconds, 1)}
         self.rows.append(row)
-        self._tell_row(row, recipe)
+        self._tell_row(row, recipe, ends=candidate is None)
         return candidate
 
     def _made(self, recipe: Recipe, start: Candidate, row: dict[str, Any]) -> Candidate | None:
@@ -96,7 +96,7 @@ class _Trial:
             return None
         if candidate.is_like(start):
             row["refused"] = "It changes nothing."
-            return None
+            return start
         scores = self._workshop.scores(candidate)
         value = scores[self._budget.figure]
         transforms = (*self._workshop.experiment.transforms, *candidate.transforms)
@@ -107,13 +107,13 @@ class _Trial:
         }
         return candidate if self._budget.holds(value) else None
 
-    def _tell_row(self, row: dict[str, Any], recipe: Recipe) -> None:
+    def _tell_row(self, row: dict[str, Any], recipe: Recipe, *, ends: bool) -> None:
         if "refused" in row:
             figures = row["refused"]
         else:
             verdict = "holds" if row["held"] else "too much"
             figures = f"{self._budget.told(row['value'])}: {verdict}; about {row['about_bytes'] / 1e3:.1f} KB packed"
-        left = self._epochs_ahead(recipe, ends=not row["held"]) * self._seconds / max(1.0, self._epochs)
+        left = self._epochs_ahead(recipe, ends=ends) * self._seconds / max(1.0, self._epochs)
         self._tell(
             f"rung {len(self.rows)}: {row['transforms']}: {figures}; {row['seconds']} s, about {left:.0f} s left"
         )
