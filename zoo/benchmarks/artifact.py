@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,8 @@ class ArtifactBench:
             memory_mb=measured.memory_mb,
             p50_ms_1=measured.p50_ms_1,
             p50_ms_32=measured.p50_ms_32,
-            **_ratios(measured, reference, "p50_ratio_1", "p50_ratio_32"),
+            p50_ratio_1=round(measured.p50_ms_1 / reference.p50_ms_1, 3),
+            p50_ratio_32=round(measured.p50_ms_32 / reference.p50_ms_32, 3),
         )
 
     def untrained(self, experiment: Experiment, seed: int = 0) -> Untrained:
@@ -192,13 +193,6 @@ def _points(run: RunDirectory, before: float, after: float) -> float:
 
     task = run.experiment().task
     return round(100 * Budget.of(task, {monitored(task): before}, max_loss=0.0).loss(after), 3)
-
-
-def _ratios(measured: Measured, reference: Measured, one: str, many: str) -> Mapping[str, float]:
-    return {
-        one: round(measured.p50_ms_1 / reference.p50_ms_1, 3),
-        many: round(measured.p50_ms_32 / reference.p50_ms_32, 3),
-    }
 
 
 def is_bit_exact(model: keras.Model, packed: Path) -> bool:

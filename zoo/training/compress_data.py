@@ -46,7 +46,7 @@ def batched(data: TrainData, batch_size: int) -> tf.data.Dataset:
 def counted(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Returns the dataset with its number of batches known, as a schedule needs an end.
 
-    One that does not know its length, or was told it, is read through, the same one once only.
+    One that does not know its length, or was told it, is read through; what this returned is not read again.
 
     Raises:
         CompressionError: it is empty, endless, shorter than it says, or can be read once only.

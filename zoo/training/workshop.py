@@ -106,8 +106,7 @@ class Workshop:
     @functools.cached_property
     def dense(self) -> Candidate:
         """The model of `original`: what is judged against, and what teaches where no other is named."""
-        same = self.original.path.resolve() == self.run.path.resolve()
-        return self.start if same else Candidate(model=self.load_model(self.original))
+        return self.start if self.original is self.run else Candidate(model=self.load_model(self.original))
 
     def check(self, recipe: Recipe) -> None:
         """Raises what can be known to be wrong with a recipe for the dense model before any work is done.

@@ -55,10 +55,11 @@ class Packed:
     @classmethod
     def of(cls, arrays: Sequence[np.ndarray]) -> Packed:
         """Returns float32 arrays packed in the codings that are shortest together."""
-        best, *others = map(cls, coding_options([coded(array) for array in arrays]))
-        if best.size > _COMPARED:
+        first, *others = coding_options([coded(array) for array in arrays])
+        best = cls(first)
+        if not others or best.size > _COMPARED:
             return best
-        return min((best, *others), key=lambda one: one.about_bytes) if others else best
+        return min((best, *map(cls, others)), key=lambda one: one.about_bytes)
 
     @property
     def size(self) -> int:
@@ -135,9 +136,8 @@ def _joined(parts: Sequence[tf.Tensor]) -> tf.Tensor:
 
 def shaped(tensor: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     """Returns a tensor in a shape; one that has it already costs no operation."""
-    return (
-        tensor if tensor.shape.is_fully_defined() and list(tensor.shape) == list(shape) else tf.reshape(tensor, shape)
-    )
+    has_it = tensor.shape.is_fully_defined() and list(tensor.shape) == list(shape)
+    return tensor if has_it else tf.reshape(tensor, shape)
 
 
 def _from_planes(data: tf.Tensor) -> tf.Tensor:

@@ -31,13 +31,19 @@ def deflated(streams: Sequence[bytes], *, quick: bool = False) -> tuple[bytes, l
     """
     size = sum(map(len, streams))
     pieces = [_shortest(stream, thorough=size <= _BEST_LIMIT) for stream in streams]
-    by_zopfli: list[int] = []
-    if size <= _ZOPFLI_LIMIT and not quick:
-        by_zopfli = [i for i, one in enumerate(streams) if len(_zopfli(one)) <= len(pieces[i])]
-    order = [i for i in range(len(streams)) if i not in by_zopfli] + by_zopfli
-    body = b"".join(pieces[i] for i in order[: len(order) - len(by_zopfli)])
+    tried = [] if quick or size > _ZOPFLI_LIMIT else [_zopfli(stream) for stream in streams]
+    by_zopfli = [i for i, one in enumerate(tried) if len(one) <= len(pieces[i])]
+    by_zlib = [i for i in range(len(streams)) if i not in by_zopfli]
+    order = by_zlib + by_zopfli
     # Zopfli's blocks end the string, so that they come last.
-    body += _zopfli(b"".join(streams[i] for i in by_zopfli)) if by_zopfli else _END
+    match by_zopfli:
+        case []:
+            end = _END
+        case [one]:
+            end = tried[one]
+        case _:
+            end = _zopfli(b"".join(streams[i] for i in by_zopfli))
+    body = b"".join(pieces[i] for i in by_zlib) + end
     checksum = zlib.adler32(b"".join(streams[i] for i in order))
     return _HEADER + body + checksum.to_bytes(4, "big"), order
 
