@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serving.client import Client, ModelMetadata, VersionState
+    from serving.client.client import Client, ModelMetadata, VersionState
     from serving.errors import RequestError, ServingError
 
 __version__ = "0.1.0"
 __all__ = ["Client", "ModelMetadata", "RequestError", "ServingError", "VersionState", "__version__"]
 
 _HOMES = {
-    "Client": "serving.client",
-    "ModelMetadata": "serving.client",
-    "VersionState": "serving.client",
+    "Client": "serving.client.client",
+    "ModelMetadata": "serving.client.client",
+    "VersionState": "serving.client.client",
     "RequestError": "serving.errors",
     "ServingError": "serving.errors",
 }

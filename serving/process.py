@@ -61,7 +61,7 @@ def run(root: pathlib.Path, options: ServerOptions, process: ProcessOptions) -> 
     _check_port(options.host, options.port)
     _log_to_stderr()
     _keep_keras_out()
-    from serving.predictor import set_threads
+    from serving.engines.tensorflow import set_threads
     from serving.server import Server
 
     set_threads(intra_op=process.intra_op, inter_op=process.inter_op)

@@ -13,17 +13,18 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
-from serving import health, model_config, reflection
-from serving.abstract_predictor import AbstractPredictor
+from serving.api import health, reflection
+from serving.api.inference import warm_up
+from serving.api.pools import PooledServicer
+from serving.api.servicers import ModelServicer, PredictionServicer, add_to_server
+from serving.engines.abstract import AbstractPredictor
+from serving.engines.tensorflow import TensorFlowPredictor
 from serving.errors import ServerStartError, UsageError
-from serving.inference import warm_up
-from serving.manifest import verify_version
 from serving.options import Limits, ServerOptions, join_host_port
-from serving.pools import PooledServicer
-from serving.predictor import TensorFlowPredictor
 from serving.published import MODEL_SERVICE, PREDICTION_SERVICE, SERVICE_NAMES
-from serving.repository import Repository
-from serving.servicer import ModelServicer, PredictionServicer, add_to_server
+from serving.repository import model_config
+from serving.repository.manifest import verify_version
+from serving.repository.repository import Repository
 
 __all__ = ["Server", "load_version"]
 

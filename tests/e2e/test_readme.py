@@ -33,7 +33,7 @@ def test_commands_for_a_newcomer_begin_with_python_alone(marker):
 
 
 def test_every_command_listed_exists():
-    from serving.cli import serving
+    from serving.cli.main import serving
     from zoo.cli import zoo
 
     (listed,) = re.findall(r"## Commands\n\n```\n(.*?)```", README, re.DOTALL)

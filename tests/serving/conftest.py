@@ -13,7 +13,8 @@ import grpc
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))  # importlib mode: for `saved_models`
+HERE = pathlib.Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "repository")]  # importlib mode: for `saved_models` and `fake_disk`
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Clients of TensorFlow Serving's API without TensorFlow."""

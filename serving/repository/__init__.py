@@ -1,0 +1,1 @@
+"""Versions on disk, versions in memory, and the way between them."""
