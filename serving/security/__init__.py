@@ -1,0 +1,1 @@
+"""Who may ask what, how often, over which connection, and which graphs may be loaded."""
