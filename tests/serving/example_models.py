@@ -103,7 +103,7 @@ class Native(tf.Module):
 
     def __init__(self):
         super().__init__()
-        self.half = tf.Variable(0.5)
+        self.half = tf.Variable(tf.constant(0.5))
 
     def _y(self, inputs):
         parsed: Any = tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([1], tf.float32)})

@@ -42,6 +42,7 @@ def test_classify_answers_labels_and_scores(half_plus_two):
 
 def test_a_signature_may_answer_classes_or_scores_alone(half_plus_two):
     assert classify(half_plus_two, "scores", [2.0]) == [[("", 3.0), ("", 4.0), ("", 5.0)]]
+    assert classify(half_plus_two, "other_output", [2.0]) == classify(half_plus_two, "scores", [2.0])
     assert classify(half_plus_two, "classes", [example(x=1.0, name="ä"), example(x=1.0)]) == [
         [("ä", 0.0)],
         [("?", 0.0)],
