@@ -12,12 +12,22 @@ from typing import Any, cast
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 __all__ = [
+    "ClassificationRequest",
+    "ClassificationResponse",
+    "Example",
     "GetModelMetadataRequest",
     "GetModelMetadataResponse",
     "GetModelStatusRequest",
     "GetModelStatusResponse",
+    "ModelServerConfig",
+    "MultiInferenceRequest",
+    "MultiInferenceResponse",
     "PredictRequest",
     "PredictResponse",
+    "RegressionRequest",
+    "RegressionResponse",
+    "ReloadConfigRequest",
+    "ReloadConfigResponse",
     "SignatureDefMap",
     "TensorProto",
 ]
@@ -36,7 +46,7 @@ _SCALARS = {
 }
 _MESSAGE = 11
 
-# message -> {field: (number, type)}; a type is a scalar, a message, "*type" when repeated, "map:message" from strings.
+# message -> {field: (number, type)}; a type is a scalar, a message, "*type" when repeated, "map:type" from strings.
 _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "Dim": {"size": (1, "int64")},
     "TensorShapeProto": {"dim": (2, "*Dim"), "unknown_rank": (3, "bool")},
@@ -83,6 +93,51 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "StatusProto": {"error_code": (1, "int32"), "error_message": (2, "string")},
     "ModelVersionStatus": {"version": (1, "int64"), "state": (2, "int32"), "status": (3, "StatusProto")},
     "GetModelStatusResponse": {"model_version_status": (1, "*ModelVersionStatus")},
+    "BytesList": {"value": (1, "*bytes")},
+    "FloatList": {"value": (1, "*float")},
+    "Int64List": {"value": (1, "*int64")},
+    "Feature": {"bytes_list": (1, "BytesList"), "float_list": (2, "FloatList"), "int64_list": (3, "Int64List")},
+    "Features": {"feature": (1, "map:Feature")},
+    "Example": {"features": (1, "Features")},
+    "ExampleList": {"examples": (1, "*Example")},
+    "ExampleListWithContext": {"examples": (1, "*Example"), "context": (2, "Example")},
+    "Input": {"example_list": (1, "ExampleList"), "example_list_with_context": (2, "ExampleListWithContext")},
+    "ClassificationRequest": {"model_spec": (1, "ModelSpec"), "input": (2, "Input")},
+    "Class": {"label": (1, "string"), "score": (2, "float")},
+    "Classifications": {"classes": (1, "*Class")},
+    "ClassificationResult": {"classifications": (1, "*Classifications")},
+    "ClassificationResponse": {"result": (1, "ClassificationResult"), "model_spec": (2, "ModelSpec")},
+    "RegressionRequest": {"model_spec": (1, "ModelSpec"), "input": (2, "Input")},
+    "Regression": {"value": (1, "float")},
+    "RegressionResult": {"regressions": (1, "*Regression")},
+    "RegressionResponse": {"result": (1, "RegressionResult"), "model_spec": (2, "ModelSpec")},
+    "InferenceTask": {"model_spec": (1, "ModelSpec"), "method_name": (2, "string")},
+    "MultiInferenceRequest": {"tasks": (1, "*InferenceTask"), "input": (2, "Input")},
+    "InferenceResult": {
+        "model_spec": (1, "ModelSpec"),
+        "classification_result": (2, "ClassificationResult"),
+        "regression_result": (3, "RegressionResult"),
+    },
+    "MultiInferenceResponse": {"results": (1, "*InferenceResult")},
+    "Latest": {"num_versions": (1, "uint32")},
+    "All": {},
+    "Specific": {"versions": (1, "*int64")},
+    "ServableVersionPolicy": {"latest": (100, "Latest"), "all": (101, "All"), "specific": (102, "Specific")},
+    "LogCollectorConfig": {"type": (1, "string"), "filename_prefix": (2, "string")},
+    "SamplingConfig": {"sampling_rate": (1, "double"), "attributes": (2, "int32")},
+    "LoggingConfig": {"log_collector_config": (1, "LogCollectorConfig"), "sampling_config": (2, "SamplingConfig")},
+    "ModelConfig": {
+        "name": (1, "string"),
+        "base_path": (2, "string"),
+        "model_platform": (4, "string"),
+        "logging_config": (6, "LoggingConfig"),
+        "model_version_policy": (7, "ServableVersionPolicy"),
+        "version_labels": (8, "map:int64"),
+    },
+    "ModelConfigList": {"config": (1, "*ModelConfig")},
+    "ModelServerConfig": {"model_config_list": (1, "ModelConfigList")},
+    "ReloadConfigRequest": {"config": (1, "ModelServerConfig")},
+    "ReloadConfigResponse": {"status": (1, "StatusProto")},
 }
 
 
@@ -122,11 +177,21 @@ def _message_class(name: str) -> Any:
     return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 
-TensorProto = _message_class("TensorProto")
-PredictRequest = _message_class("PredictRequest")
-PredictResponse = _message_class("PredictResponse")
+ClassificationRequest = _message_class("ClassificationRequest")
+ClassificationResponse = _message_class("ClassificationResponse")
+Example = _message_class("Example")
 GetModelMetadataRequest = _message_class("GetModelMetadataRequest")
 GetModelMetadataResponse = _message_class("GetModelMetadataResponse")
-SignatureDefMap = _message_class("SignatureDefMap")
 GetModelStatusRequest = _message_class("GetModelStatusRequest")
 GetModelStatusResponse = _message_class("GetModelStatusResponse")
+ModelServerConfig = _message_class("ModelServerConfig")
+MultiInferenceRequest = _message_class("MultiInferenceRequest")
+MultiInferenceResponse = _message_class("MultiInferenceResponse")
+PredictRequest = _message_class("PredictRequest")
+PredictResponse = _message_class("PredictResponse")
+RegressionRequest = _message_class("RegressionRequest")
+RegressionResponse = _message_class("RegressionResponse")
+ReloadConfigRequest = _message_class("ReloadConfigRequest")
+ReloadConfigResponse = _message_class("ReloadConfigResponse")
+SignatureDefMap = _message_class("SignatureDefMap")
+TensorProto = _message_class("TensorProto")
