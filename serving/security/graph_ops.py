@@ -1,0 +1,58 @@
+"""Which operations a graph may hold, and why the others may not."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import re
+
+__all__ = ["ASSET_TABLES", "PRINTS", "RESTORES", "SAVES", "SAVE_HELPERS", "allowed_ops", "reason"]
+
+ASSET_TABLES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
+"""Read a file into a table: let pass where the file is one of the SavedModel's own assets."""
+RESTORES = frozenset({"RestoreV2"})
+"""Read variables: let pass where the file is the one that the loader names."""
+SAVES = frozenset({"SaveV2", "MergeV2Checkpoints"})
+"""Write variables: let pass where nothing that the server runs reaches them. Every SavedModel holds them."""
+SAVE_HELPERS = frozenset({"ShardedFilename", "ShardedFilespec"})
+"""Make names of files out of strings, and touch no file."""
+PRINTS = frozenset({"PrintV2"})
+"""Prints; its attribute may name a file."""
+
+_PYTHON = "runs Python code that is not in the file"
+_FILES = "reads or writes files"
+_NETWORK = "talks to other machines or processes"
+_HIDDEN = "runs a program that stands in a tensor or an attribute, where it cannot be scanned"
+
+REASONS = (
+    (re.compile(r"(Eager)?PyFunc.*|.*NumpyFunc.*|.*GeneratorDataset.*"), _PYTHON),
+    (re.compile(r".*(File|Reader|LMDB|CSVDataset|Sql|Snapshot|Summary.*Writer|SaveDataset|LoadDataset).*"), _FILES),
+    (re.compile(r"Save.*|Restore.*|MergeV2Checkpoints|Write.*|.*TFRecord.*|TextLine.*|FixedLengthRecord.*"), _FILES),
+    (re.compile(r"CacheDataset.*|ImmutableConst|LoadAndRemapMatrix|GenerateVocabRemapping|DumpTensor"), _FILES),
+    (re.compile(r"FixedUnigramCandidateSampler|(De|En)codeProto.*|CalibrationStatistics.*|CustomAggregator"), _FILES),
+    (re.compile(r"Debug.*|Copy|CopyHost|PrintV2|InitializeTableFromTextFile.*|ImportEvent|FileSystem.*"), _FILES),
+    (re.compile(r"_?(Host)?(Send|Recv)|Collective.*|Nccl.*|Rpc.*|DataService.*|RemoteCall|.*BigQuery.*"), _NETWORK),
+    (re.compile(r"WorkerHeartbeat|RegisterDataset.*|.*PubSub.*|.*Kafka.*|.*Bigtable.*"), _NETWORK),
+    (re.compile(r"Xla(CallModule|CustomCall).*|MlirPassthroughOp|.*FromGraph|Deserialize.*|Remote.*"), _HIDDEN),
+    (re.compile(r"Abort"), "ends the server's process"),
+    (re.compile(r".*Dataset.*|.*Iterator.*"), "belongs to data pipelines, some of which read files"),
+)
+_UNKNOWN = "is not on the list of operations known to be harmless"
+
+
+@functools.cache
+def allowed_ops() -> frozenset[str]:
+    """The names in `allowed_ops.txt`, and those that only make names of files."""
+    text = importlib.resources.files("serving.security").joinpath("allowed_ops.txt").read_text(encoding="utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return frozenset(name for line in lines for name in line.split()) | SAVE_HELPERS
+
+
+def reason(op: str) -> str:
+    """Why operation `op` is refused, as the end of a sentence.
+
+    Example:
+        >>> reason("WriteFile")
+        'reads or writes files'
+    """
+    return next((text for pattern, text in REASONS if pattern.fullmatch(op)), _UNKNOWN)
