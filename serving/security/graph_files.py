@@ -4,8 +4,8 @@ The loader runs two things: the restoring operation, with the name of the variab
 the initialisation, with the paths of the assets fed into others. Requests run the signatures. So:
 
 - what restores may be reached from the restoring operation alone, and its file must be the fed one;
-- what fills a table from a file may be reached from the initialisation alone, and its file must be a fed asset
-  (TensorFlow keeps it in a variable of its own on the way, so that is followed) in the version's `assets`;
+- what reads a file as a table or a string may be reached from the initialisation alone, and its file must be a fed
+  asset in the version's `assets` (TensorFlow keeps its path in a variable on the way, so that is followed);
 - what saves may not be reached from anything that runs.
 
 Anything else is refused: a constant path in one of these operations would read any file of the machine.
@@ -18,17 +18,17 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from serving.security.graph_ops import ASSET_TABLES, RESTORES, SAVES, allowed_ops
+from serving.security.graph_ops import ASSET_READERS, RESTORES, SAVES, allowed_ops
 
 __all__ = ["CALLERS", "CHECKED", "called", "refused"]
 
-CHECKED = ASSET_TABLES | RESTORES | SAVES
+CHECKED = ASSET_READERS | RESTORES | SAVES
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 CALLERS = _CALLS | {*("Case", "For", "If", "MapDefun", "StatelessCase", "StatelessIf", "StatelessWhile", "While")}
 """The allowed operations that call functions."""
 _INIT_KEY = "__saved_model_init_op"
 _ASSETS_KEY = "saved_model_assets"
-_FILE_INPUT = {"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1, "RestoreV2": 0}
+_FILE_INPUT = {"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1, "ReadFile": 0, "RestoreV2": 0}
 _HANDLE_READERS = frozenset({"VarIsInitializedOp", "ReadVariableOp"})
 
 _IN_SIGNATURE = "touches files and can be reached by a request"

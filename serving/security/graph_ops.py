@@ -6,10 +6,11 @@ import functools
 import importlib.resources
 import re
 
-__all__ = ["ASSET_TABLES", "PRINTS", "RESTORES", "SAVES", "SAVE_HELPERS", "allowed_ops", "reason"]
+__all__ = ["ASSET_READERS", "PRINTS", "RESTORES", "SAVES", "SAVE_HELPERS", "allowed_ops", "reason"]
 
-ASSET_TABLES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
-"""Read a file into a table: let pass where the file is one of the SavedModel's own assets."""
+ASSET_READERS = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "ReadFile"})
+"""Read a file into a table or a string: let pass in the initialisation, where the file is one of the SavedModel's own
+assets: a vocabulary, packed weights."""
 RESTORES = frozenset({"RestoreV2"})
 """Read variables: let pass where the file is the one that the loader names."""
 SAVES = frozenset({"SaveV2", "MergeV2Checkpoints"})

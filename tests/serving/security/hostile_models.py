@@ -16,7 +16,7 @@ class Hostile(tf.Module):
     def __init__(self, act: Callable[[Any], Any]):
         super().__init__()
         self.act = act
-        self.state = tf.Variable(1.0)
+        self.state = tf.Variable(tf.constant(1.0))
 
     @tf.function(input_signature=[TEXT])
     def signature(self, x):
