@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from zoo.errors import ExportError
+from zoo.exporting.example_signature import CLASSIFY, INPUTS, classified, parsed
 from zoo.exporting.servable import SIGNATURE, Servable, traced
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ def write_plain(servable: Servable, path: Path) -> None:
     module.weights = variables
     module.tables = _tables(servable.model)
     module.serve = traced(servable, lambda: [tf.convert_to_tensor(variable) for variable in variables])
+    signatures = {SIGNATURE: module.serve}
+    if CLASSIFY in servable.signatures:
+        signatures[CLASSIFY] = module.classify = _classifying(servable, module.serve)
     try:
-        tf.saved_model.save(module, str(path), signatures={SIGNATURE: module.serve})
+        tf.saved_model.save(module, str(path), signatures=signatures)
     except AssertionError as error:  # "Tried to export a function which references an 'untracked' resource"
         raise ExportError(
             f"A layer of {servable.model.name!r} holds a table or another resource of TensorFlow that cannot be "
@@ -39,6 +43,15 @@ def write_plain(servable: Servable, path: Path) -> None:
             f"TensorFlow could not write to {path.parent}: {error.message}. Nothing was published. "
             "Make room or choose another directory."
         ) from error
+
+
+def _classifying(servable: Servable, serve: Any) -> Any:
+    """Returns the signature `classify` as a concrete function around the one that serves."""
+
+    def classify(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return classified(servable, serve(**parsed(servable.inputs, inputs)), inputs)
+
+    return tf.function(classify, autograph=False).get_concrete_function(tf.TensorSpec([None], tf.string, name=INPUTS))
 
 
 def _tables(model: keras.Model) -> list[Any]:

@@ -31,6 +31,7 @@ class Servable:
         features: applied to the inputs, in order.
         task: makes answers of the outputs; without one the outputs are the answers.
         label_names: the name of each class.
+        signatures: the names of those to be written beside `serving_default`; see `zoo.exporting.example_signature`.
     """
 
     model: keras.Model
@@ -38,6 +39,7 @@ class Servable:
     features: Sequence[AbstractFeature] = ()
     task: AbstractTask | None = None
     label_names: Sequence[str] = ()
+    signatures: Sequence[str] = ()
 
     def answers(self, tensors: Mapping[str, Any], call: Callable[[Any], Any] | None = None) -> dict[str, Any]:
         """Returns the answers to raw inputs; `call` stands in for calling the model itself."""

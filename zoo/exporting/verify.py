@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.errors import ExportError
+from zoo.exporting.example_signature import CLASSIFY, INPUTS, classified, to_examples
 from zoo.exporting.servable import SIGNATURE, Servable
 from zoo.exporting.signature import InputSpec
 
-__all__ = ["TOLERANCE", "Ask", "largest_difference", "load_saved_model", "random_examples", "verify"]
+__all__ = ["TOLERANCE", "Ask", "largest_difference", "load_saved_model", "random_examples", "verify", "verify_examples"]
 
 Ask = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -23,9 +24,9 @@ TOLERANCE = 1e-4
 _FREE_SIZE = 8
 
 
-def load_saved_model(path: Path) -> Ask:
-    """Returns the signature of a SavedModel as a function from arrays to arrays, rows first, by name."""
-    signature = tf.saved_model.load(str(path)).signatures[SIGNATURE]
+def load_saved_model(path: Path, key: str = SIGNATURE) -> Ask:
+    """Returns a signature of a SavedModel as a function from arrays to arrays, rows first, by name."""
+    signature = tf.saved_model.load(str(path)).signatures[key]
 
     def ask(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         answers = signature(**{name: tf.constant(array) for name, array in arrays.items()})
@@ -80,6 +81,26 @@ def verify(
     row = {name: value[:1] for name, value in examples.items()}
     largest = max(differences.values(), default=0.0)
     return {"max_difference": largest, "tolerance": tolerance, "p50_ms": _p50_ms(ask, row)}
+
+
+def verify_examples(servable: Servable, path: Path, examples: Mapping[str, np.ndarray]) -> None:
+    """Compares the signature `classify`, where it was asked for, with the model itself, on the same examples.
+
+    Raises:
+        ExportError: a score differs by more than `TOLERANCE`, or a class goes by another name.
+    """
+    if CLASSIFY not in servable.signatures:
+        return
+    serialized = np.array(to_examples(servable.inputs, examples), object)
+    served = load_saved_model(path, CLASSIFY)({INPUTS: serialized})
+    answers = classified(servable, _expected(servable, examples), tf.constant(serialized))
+    expected = {name: np.asarray(value) for name, value in answers.items()}
+    apart = _differences(served, expected)["scores"]
+    if not apart <= TOLERANCE or not np.array_equal(served["classes"], expected["classes"]):
+        raise ExportError(
+            f"Refused to publish: the signature {CLASSIFY!r} answers otherwise than the model; its scores differ by "
+            f"{apart:.2g}, {TOLERANCE} is allowed. Export without this signature."
+        )
 
 
 def largest_difference(servable: Servable, ask: Ask, examples: Mapping[str, np.ndarray]) -> float:

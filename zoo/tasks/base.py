@@ -1,6 +1,6 @@
 """What a task is: the meaning of a model's outputs, in training, in evaluation and in an answer.
 
-Shape glossary: `B` batch.
+Shape glossary: `B` batch, `N` classes.
 """
 
 from __future__ import annotations
@@ -67,10 +67,12 @@ class AbstractTask(abc.ABC):
     Attributes:
         MONITOR: the validation metric that decides which epoch is best.
         MONITOR_MODE: whether higher ("max") or lower ("min") is better.
+        SCORES: the answer that holds a score for each class, float32 [B, N]; None where the task has no classes.
     """
 
     MONITOR: ClassVar[str]
     MONITOR_MODE: ClassVar[Literal["max", "min"]]
+    SCORES: ClassVar[str | None] = None
 
     @abc.abstractmethod
     def targets(self) -> tuple[str, ...]:

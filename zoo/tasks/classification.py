@@ -35,6 +35,7 @@ class Classification(AbstractTask):
 
     MONITOR: ClassVar = "val_accuracy"
     MONITOR_MODE: ClassVar = "max"
+    SCORES: ClassVar = "probabilities"
 
     label: str = "label"
     output: str = "logits"

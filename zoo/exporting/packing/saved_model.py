@@ -1,4 +1,4 @@
-"""A packed SavedModel, written by hand in version 1 of the format: a graph, its signature, and what fills its weights.
+"""A packed SavedModel, written by hand in version 1 of the format: a graph, its signatures, and what fills its weights.
 
 Every loader of TensorFlow, its server's and Python's among them, runs the operation that `saved_model_main_op` names
 once when it loads.
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from zoo.errors import ExportError
+from zoo.exporting.example_signature import CLASSIFY, INPUTS, METHOD, classified, parsed
 from zoo.exporting.packing.graph import merged, optimized, shortened, tensor_name
 from zoo.exporting.packing.store import Store
 from zoo.exporting.servable import SIGNATURE, Servable, traced
@@ -40,14 +42,23 @@ def write_packed(servable: Servable, path: Path) -> None:
     store = Store([np.asarray(weight.numpy()) for weight in servable.model.weights])
     function = traced(servable, store.read)
     inputs = {spec.name: _input(function, spec.name) for spec in servable.inputs}
-    outputs = {name: tensor.name for name, tensor in function.structured_outputs.items()}
+    by_name = {tensor.name: tensor for tensor in function.outputs}
+    outputs = {name: by_name[tensor.name] for name, tensor in function.structured_outputs.items()}
     graph = function.graph.as_graph_def()
     tables = _replace_captures(graph, function, servable.model)
-    graph = optimized(graph, [*inputs.values(), *outputs.values()])
+    graph = optimized(graph, [tensor.name for tensor in (*inputs.values(), *outputs.values())])
     _hoist(graph, store)
     in_file = len(store.blob) > _IN_GRAPH_BYTES
-    filling = _filling(store, tables, in_file=in_file)
-    graph, renamed = merged(graph, filling.as_graph_def())
+    added = _filling(store, tables, in_file=in_file)
+    signatures = {SIGNATURE: ("tensorflow/serving/predict", inputs, outputs)}
+    fed: dict[str, tf.Tensor] = {}
+    if CLASSIFY in servable.signatures:
+        with added.as_default():
+            serialized = tf.compat.v1.placeholder(tf.string, [None])
+            fed = {inputs[name].op.name: tensor for name, tensor in parsed(servable.inputs, serialized).items()}
+            signatures[CLASSIFY] = (METHOD, {INPUTS: serialized}, classified(servable, outputs, serialized))
+    graph, renamed = merged(graph, added.as_graph_def())
+    _feed(graph, {name: tensor_name(tensor.name, renamed) for name, tensor in fed.items()})
     short = shortened(graph)
     document = saved_model_pb2.SavedModel(saved_model_schema_version=1)
     meta = document.meta_graphs.add()
@@ -56,12 +67,13 @@ def write_packed(servable: Servable, path: Path) -> None:
     meta.meta_info_def.stripped_default_attrs = True
     meta.graph_def.CopyFrom(graph)
     meta.collection_def["saved_model_main_op"].node_list.value.append(short[renamed["fill"]])
-    signature = meta.signature_def[SIGNATURE]
-    signature.method_name = "tensorflow/serving/predict"
-    by_name = {tensor.name: tensor for tensor in (*function.inputs, *function.outputs)}
-    for described, tensors in ((signature.inputs, inputs), (signature.outputs, outputs)):
-        for name, tensor in tensors.items():
-            described[name].CopyFrom(_described(by_name[tensor], tensor_name(tensor, short)))
+    for key, (method, taken, answered) in signatures.items():
+        signature = meta.signature_def[key]
+        signature.method_name = method
+        for described, named in ((signature.inputs, taken), (signature.outputs, answered)):
+            for name, tensor in named.items():
+                place = tensor_name(tensor.name, renamed) if tensor.graph is added else tensor.name
+                described[name].CopyFrom(_described(tensor, tensor_name(place, short)))
     path.mkdir(parents=True, exist_ok=True)
     if in_file:
         asset = meta_graph_pb2.TensorInfo(name=tensor_name(renamed["path"], short))
@@ -76,11 +88,20 @@ def _described(tensor: tf.Tensor, name: str) -> Any:
     return meta_graph_pb2.TensorInfo(name=name, dtype=tensor.dtype.as_datatype_enum, tensor_shape=shape)
 
 
-def _input(function: Any, name: str) -> str:
-    """Returns the name of the placeholder for an argument; TensorFlow may have added a number to it."""
+def _input(function: Any, name: str) -> tf.Tensor:
+    """Returns the placeholder for an argument; TensorFlow may have added a number to its name."""
     arguments = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
-    named = {tensor.op.get_attr("_user_specified_name").decode(): tensor.name for tensor in arguments}
+    named = {tensor.op.get_attr("_user_specified_name").decode(): tensor for tensor in arguments}
     return named[name]
+
+
+def _feed(graph: Any, sources: Mapping[str, str]) -> None:
+    """Lets placeholders take what the tensors of `sources` hold, where a request feeds them with nothing itself."""
+    for node in graph.node:
+        if node.name in sources:
+            taking = node_def_pb2.NodeDef(name=node.name, op="Identity", input=[sources[node.name]])
+            taking.attr["T"].CopyFrom(node.attr["dtype"])
+            node.CopyFrom(taking)
 
 
 def _replace_captures(graph: Any, function: Any, model: keras.Model) -> list[tuple[str, Any]]:
