@@ -56,7 +56,8 @@ def _to_json(entry: TokenEntry) -> dict[str, Any]:
     for name in ("created", "expires"):
         if document[name] is not None:
             document[name] = document[name].isoformat(timespec="seconds")
-    return {name: value for name, value in document.items() if value not in ("", None)}
+    optional = ("salt", "hash", "certificate", "created", "expires")
+    return {name: value for name, value in document.items() if value or name not in optional}
 
 
 def parse(text: bytes, source: str) -> list[TokenEntry]:
