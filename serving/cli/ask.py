@@ -1,104 +1,130 @@
-"""The commands that ask a running server."""
+"""The commands that ask a running server; `predict` has a file of its own."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from serving.cli.common import (
+    ServerAddress,
     as_json_option,
+    asks_a_server,
     debug_option,
+    label_option,
+    name_argument,
     print_json,
     signature_option,
     timeout_option,
     version_option,
 )
+from serving.cli.predict import predict
+from serving.errors import UsageError
 
-__all__ = ["COMMANDS", "metadata", "predict", "status"]
+__all__ = ["COMMANDS", "classify", "metadata", "regress", "reload", "status"]
+
+_file = click.Path(path_type=pathlib.Path, dir_okay=False)
+example_option = click.option(
+    "--example", "examples", multiple=True, required=True, help="""Features as JSON: '{"x": 1.5}'; repeat it."""
+)
+context_option = click.option("--context", help="Features that all examples share, as JSON.")
 
 
 @click.command()
-@click.argument("address", metavar="HOST:PORT")
-@click.argument("name")
-@click.option("--input", "inputs", multiple=True, required=True, help="NAME=FILE.npy or NAME=FILE.npz; repeat it.")
+@asks_a_server
+@name_argument
+@example_option
+@context_option
 @version_option
-@click.option("--label", help="A version's label, in place of --version.")
+@label_option
 @signature_option
-@click.option("--batch-size", type=click.IntRange(min=1), help="Rows in a request; all at once without.")
-@click.option("--output", type=click.Path(path_type=pathlib.Path, dir_okay=False), help="Write the answers as .npz.")
 @timeout_option
 @as_json_option
 @debug_option
-def predict(address: str, name: str, output: pathlib.Path | None, as_json: bool, debug: bool, **options: Any) -> None:
-    """Ask model NAME on the server at HOST:PORT.
+def classify(
+    server: ServerAddress, name: str, examples: tuple[str, ...], context: str | None, as_json: bool, debug: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Ask a classification signature of model NAME, which takes examples with features.
 
-    Example: serving predict localhost:8500 digits --input image=images.npy --batch-size 64 --output answers.npz
+    Example: serving classify localhost:8500 flowers --example '{"petal_length": 1.4, "petal_width": 0.2}'
+    """
+    features, shared = _features(examples, context)
+    with server.connect() as client:
+        answers = client.classify(name, features, context=shared, **options)
+    if as_json:
+        rows = [[dataclasses.asdict(one) for one in classes] for classes in answers]
+        print_json({"model": name, "classifications": rows})
+        return
+    click.echo("example  score   class")
+    for index, classes in enumerate(answers):
+        for one in sorted(classes, key=lambda one: -one.score):
+            click.echo(f"{index:7d}  {one.score:6.4f}  {one.label}")
+
+
+@click.command()
+@asks_a_server
+@name_argument
+@example_option
+@context_option
+@version_option
+@label_option
+@signature_option
+@timeout_option
+@as_json_option
+@debug_option
+def regress(
+    server: ServerAddress, name: str, examples: tuple[str, ...], context: str | None, as_json: bool, debug: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Ask a regression signature of model NAME, which takes examples with features.
+
+    Example: serving regress localhost:8500 prices --example '{"rooms": 3}' --example '{"rooms": 5}'
     """
     from serving.client import input_files
 
-    with input_files.writable(output):
-        version, outputs = _predict(address, name, **options)
-        widened = [] if output is None else input_files.write_outputs(output, outputs)
-    if widened:
-        click.echo(f"serving: written as float32, for numpy has no bfloat16: {', '.join(widened)}", err=True)
+    features, shared = _features(examples, context)
+    with server.connect() as client:
+        values = client.regress(name, features, context=shared, **options)
     if as_json:
-        described = {key: {"dtype": _dtype_name(array), "shape": list(array.shape)} for key, array in outputs.items()}
-        if output is None:
-            described = {
-                key: {**entry, "values": input_files.to_json(outputs[key])} for key, entry in described.items()
-            }
-        print_json(
-            {"model": name, "version": version, "outputs": described, "output": None if output is None else str(output)}
-        )
+        print_json({"model": name, "values": input_files.to_json(values)})
         return
-    click.echo(f"{name}, version {version}" + ("" if output is None else f", written to {output}"))
-    for key, array in outputs.items():
-        click.echo(f"{key}: {_dtype_name(array)} {list(array.shape)}\n{array}")
+    for index, value in enumerate(values.tolist()):
+        click.echo(f"{index:7d}  {value:g}")
 
 
-def _predict(
-    address: str,
-    name: str,
-    *,
-    inputs: tuple[str, ...],
-    version: int | None,
-    label: str | None,
-    signature: str,
-    batch_size: int | None,
-    timeout_s: float,
-) -> tuple[int, dict[str, Any]]:
-    from serving.client import input_files
-    from serving.client.client import Client
+def _features(examples: Sequence[str], context: str | None) -> tuple[list[Any], Any]:
+    read = [_json_object("--example", text) for text in examples]
+    return read, None if context is None else _json_object("--context", context)
 
-    arrays = input_files.read_inputs(inputs)
-    with Client(address) as client:
-        # All batches go to the version that is there now, also if a newer one arrives meanwhile.
-        number = client.metadata(name, version=version, label=label, timeout_s=timeout_s).version
-        answers = [
-            client.predict(name, version=number, signature=signature, timeout_s=timeout_s, inputs=batch)
-            for batch in input_files.batches(arrays, batch_size)
-        ]
-    return number, input_files.join(answers)
+
+def _json_object(option: str, text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"""`{option}` must be JSON like '{{"x": 1.5}}': {error}. Received: {text!r}.""") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"""`{option}` must be an object like '{{"x": 1.5}}'. Received: {text!r}.""")
+    return value
 
 
 @click.command()
-@click.argument("address", metavar="HOST:PORT")
-@click.argument("name")
+@asks_a_server
+@name_argument
 @version_option
 @timeout_option
 @as_json_option
 @debug_option
-def status(address: str, name: str, version: int | None, timeout_s: float, as_json: bool, debug: bool) -> None:
+def status(server: ServerAddress, name: str, version: int | None, timeout_s: float, as_json: bool, debug: bool) -> None:
     """Show the state of each version of model NAME, and why a version failed.
 
     Example: serving status localhost:8500 digits
     """
-    from serving.client.client import Client
-
-    with Client(address) as client:
+    with server.connect() as client:
         states = client.status(name, version=version, timeout_s=timeout_s)
     if as_json:
         print_json({"model": name, "versions": [dataclasses.asdict(state) for state in states]})
@@ -109,20 +135,20 @@ def status(address: str, name: str, version: int | None, timeout_s: float, as_js
 
 
 @click.command()
-@click.argument("address", metavar="HOST:PORT")
-@click.argument("name")
+@asks_a_server
+@name_argument
 @version_option
 @timeout_option
 @as_json_option
 @debug_option
-def metadata(address: str, name: str, version: int | None, timeout_s: float, as_json: bool, debug: bool) -> None:
+def metadata(
+    server: ServerAddress, name: str, version: int | None, timeout_s: float, as_json: bool, debug: bool
+) -> None:
     """Show the signatures of model NAME: names, dtypes and shapes.
 
     Example: serving metadata localhost:8500 digits --json
     """
-    from serving.client.client import Client
-
-    with Client(address) as client:
+    with server.connect() as client:
         found = client.metadata(name, version=version, timeout_s=timeout_s)
     if as_json:
         signatures = {
@@ -145,8 +171,33 @@ def _described(specs: Any) -> dict[str, Any]:
     }
 
 
-def _dtype_name(array: Any) -> str:
-    return "string" if array.dtype == object else array.dtype.name
+@click.command()
+@asks_a_server
+@click.option("--config", required=True, type=_file, help="File in the form of models.config.")
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0.001), default=60.0, show_default=True,
+    help="Seconds to wait until everything is loaded.",
+)  # fmt: skip
+@as_json_option
+@debug_option
+def reload(server: ServerAddress, config: pathlib.Path, timeout_s: float, as_json: bool, debug: bool) -> None:
+    """Tell the server what to serve from now on; models that the file does not name are unloaded.
+
+    Example: serving reload localhost:8500 --config models.config
+    """
+    from serving.client.model_config import server_config
+
+    try:
+        text = config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"`--config {config}` cannot be read: {error}.") from error
+    names = [model.name for model in server_config(text).model_config_list.config]
+    with server.connect() as client:
+        client.reload(text, timeout_s=timeout_s)
+    if as_json:
+        print_json({"config": str(config), "models": names})
+        return
+    click.echo(f"reloaded: {', '.join(names) or 'no models'}")
 
 
-COMMANDS = (predict, status, metadata)
+COMMANDS = (predict, classify, regress, status, metadata, reload)

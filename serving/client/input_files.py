@@ -13,7 +13,7 @@ import numpy as np
 
 from serving.errors import ServingError, UsageError
 
-__all__ = ["batches", "join", "read_inputs", "to_json", "writable", "write_outputs"]
+__all__ = ["join", "read_inputs", "to_json", "writable", "write_outputs"]
 
 
 def read_inputs(arguments: Sequence[str]) -> dict[str, np.ndarray]:
@@ -53,22 +53,6 @@ def _take(name: str, path: pathlib.Path, archive: Any) -> Any:
         if name not in names and len(names) != 1:
             raise UsageError(f"{path} must hold an array `{name}`, or one array only. It holds: {', '.join(names)}.")
         return archive[name if name in names else names[0]]
-
-
-def batches(inputs: Mapping[str, np.ndarray], size: int | None) -> Iterator[dict[str, np.ndarray]]:
-    """`inputs` in slices of `size` rows; whole without a size.
-
-    Raises:
-        UsageError: the inputs differ in their number of rows.
-    """
-    if size is None:
-        yield dict(inputs)
-        return
-    rows = {name: array.shape[0] if array.ndim else 0 for name, array in inputs.items()}
-    if len(set(rows.values())) != 1 or 0 in rows.values():
-        raise UsageError(f"With `--batch-size`, every input must have the same number of rows. Received: {rows}.")
-    for start in range(0, next(iter(rows.values())), size):
-        yield {name: array[start : start + size] for name, array in inputs.items()}
 
 
 def join(answers: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
