@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from serving.errors import UsageError
 
@@ -127,6 +128,9 @@ def asks_a_server(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(**arguments: Any) -> Any:
         given = {name: arguments.pop(name) for name in names}
+        typed = click.get_current_context().get_parameter_source("token") is ParameterSource.COMMANDLINE
+        if typed and given["token_file"] is not None:
+            raise click.UsageError("Give `--token` or `--token-file`, not both.")
         return command(server=ServerAddress(**given), **arguments)
 
     for option in reversed(_CONNECTION_OPTIONS):
