@@ -70,7 +70,8 @@ def export(  # noqa: PLR0913  (what a version directory needs to be told; all by
         calibration: real inputs by name, rows first, from which `litert` in int8 takes the ranges of activations.
         serving_root: where the server will see `root`, for `models.config`; by default where it is now.
         signatures: `("classify",)` adds the signature that TensorFlow Serving's Classify takes, of a classifier in the
-            forms `plain` and `packed`: see `zoo.exporting.example_signature`. It takes about 1.2 kB packed, 9 kB plain.
+            forms `plain` and `packed`: see `zoo.exporting.example_signature`. It takes 1.2 kB packed, in plain 8 kB or
+            more.
 
     Raises:
         VersionExistsError: the version is there.
