@@ -15,17 +15,21 @@ from __future__ import annotations
 
 import collections
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from serving.security.graph_ops import ASSET_READERS, RESTORES, SAVES, allowed_ops
+from serving.security.graph_ops import ASSET_READERS, RESTORES, SAVES
 
-__all__ = ["CALLERS", "CHECKED", "called", "refused"]
+__all__ = ["CHECKED", "FOLLOWED", "called", "refused"]
 
 CHECKED = ASSET_READERS | RESTORES | SAVES
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 CALLERS = _CALLS | {*("Case", "For", "If", "MapDefun", "StatelessCase", "StatelessIf", "StatelessWhile", "While")}
 """The allowed operations that call functions."""
+_HANDLE = "VarHandleOp"
+FOLLOWED = CALLERS | {_HANDLE}
+"""The allowed operations that the way of a file's name may lead through."""
+_Place = tuple[str, Any]
 _INIT_KEY = "__saved_model_init_op"
 _ASSETS_KEY = "saved_model_assets"
 _FILE_INPUT = {"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1, "ReadFile": 0, "RestoreV2": 0}
@@ -55,20 +59,29 @@ def called(values: Iterable[Any]) -> Iterator[str]:
                 yield from called(function.attr.values())
 
 
-def refused(path: pathlib.Path, meta_graph: Any, special: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any, str]]:
+def refused(
+    path: pathlib.Path,
+    meta_graph: Any,
+    functions: Mapping[str, Any],
+    telling: Sequence[_Place],
+    special: Sequence[_Place],
+) -> Iterator[tuple[str, Any, str]]:
     """Those of `special` that stand where they may not.
 
     Args:
         path: the version directory.
         meta_graph: the MetaGraphDef.
-        special: function ("" is the graph itself) and node of each operation of `CHECKED`.
+        functions: its FunctionDefs by name.
+        telling: function ("" is the graph itself) and node of each operation of `FOLLOWED`, of each call of a
+            function, and of others.
+        special: the same of each operation of `CHECKED`.
 
     Returns:
         Function, node and the reason of each one refused.
     """
     if not special:
         return
-    graph = _Graph(path, meta_graph)
+    graph = _Graph(path, meta_graph, functions, telling)
     in_signatures, in_init, in_restore = graph.reached()
     for scope, node in special:
         roots = graph.roots_of(scope, node)
@@ -89,19 +102,16 @@ def refused(path: pathlib.Path, meta_graph: Any, special: Sequence[tuple[str, An
 class _Graph:
     """A MetaGraph by name: nodes, what calls what, and the tensors that the loader feeds."""
 
-    def __init__(self, path: pathlib.Path, meta_graph: Any):
+    def __init__(self, path: pathlib.Path, meta_graph: Any, functions: Mapping[str, Any], telling: Sequence[_Place]):
         self._meta_graph = meta_graph
-        self._nodes = {node.name: node for node in meta_graph.graph_def.node}
-        self._functions = {function.signature.name: function for function in meta_graph.graph_def.library.function}
-        self._function_nodes = {
-            name: {node.name: node for node in function.node_def} for name, function in self._functions.items()
-        }
-        self._callers: dict[str, list[tuple[str, Any]]] = collections.defaultdict(list)
-        self._handles: dict[str, list[str]] = collections.defaultdict(list)
+        self._functions = functions
+        self._nodes_by_scope = {"": {node.name: node for node in meta_graph.graph_def.node}}
+        self._nodes = self._nodes_by_scope[""]
+        self._callers: dict[str, list[_Place]] = collections.defaultdict(list)
+        self._handles: dict[str, set[str]] = collections.defaultdict(set)
         self._shared_in_functions: set[str] = set()
-        for scope, nodes in (("", self._nodes), *self._function_nodes.items()):
-            for node in nodes.values():
-                self._index(scope, node)
+        for scope, node in telling:
+            self._index(scope, node)
         self._join_implementations()
         self.saver_file = {_tensor_name(meta_graph.saver_def.filename_tensor_name)}
         assets = [(tensor, _lies_in(path / "assets", file)) for tensor, file in _assets(meta_graph)]
@@ -110,14 +120,20 @@ class _Graph:
     def _index(self, scope: str, node: Any) -> None:
         if node.op in self._functions:
             self._callers[node.op].append((scope, node))
-        for function in called(node.attr.values()) if node.op in CALLERS or node.op not in allowed_ops() else ():
+        for function in called(node.attr.values()):
             self._callers[function].append((scope, node))
-        if node.op == "VarHandleOp":
-            shared = node.attr["shared_name"].s.decode(errors="replace") or node.name
+        if node.op == _HANDLE:
+            shared = _shared_name(node)
             if scope:
                 self._shared_in_functions.add(shared)
             else:
-                self._handles[shared].append(node.name)
+                self._handles[shared].add(node.name)
+
+    def _nodes_of(self, scope: str) -> Mapping[str, Any]:
+        """A function's nodes by name, looked up when they are asked for: most functions never are."""
+        if scope not in self._nodes_by_scope:
+            self._nodes_by_scope[scope] = {node.name: node for node in self._functions[scope].node_def}
+        return self._nodes_by_scope[scope]
 
     def _join_implementations(self) -> None:
         """Let functions that TensorFlow may put in one another's place have the same callers."""
@@ -180,7 +196,7 @@ class _Graph:
         name = _node_name(tensor)
         if not scope and _tensor_name(tensor) in fed:
             return True
-        node = (self._function_nodes[scope] if scope else self._nodes).get(name)
+        node = self._nodes_of(scope).get(name)
         if node is None:
             return bool(scope) and self._argument_is_fed(scope, name, fed, seen)
         if node.op == "Identity" and node.input:
@@ -206,16 +222,20 @@ class _Graph:
         Its handle may be used in the graph itself alone; in a function it could not be followed.
         """
         handle = self._nodes.get(_node_name(read.input[0])) if read.input else None
-        if handle is None or handle.op != "VarHandleOp":
+        if handle is None or handle.op != _HANDLE:
             return False
-        shared = handle.attr["shared_name"].s.decode(errors="replace") or handle.name
-        handles = set(self._handles[shared])
+        shared = _shared_name(handle)
+        handles = self._handles[shared]
         users = [node for node in self._nodes.values() if handles & set(map(_node_name, node.input))]
         return shared not in self._shared_in_functions and all(
             user.op in _HANDLE_READERS
             or (user.op == "AssignVariableOp" and len(user.input) > 1 and _tensor_name(user.input[1]) in fed)
             for user in users
         )
+
+
+def _shared_name(handle: Any) -> str:
+    return handle.attr["shared_name"].s.decode(errors="replace") or handle.name
 
 
 def _node_name(tensor: str) -> str:

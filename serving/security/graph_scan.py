@@ -73,23 +73,24 @@ def _read(path: pathlib.Path) -> Any:
 
 
 def _findings(path: pathlib.Path, meta_graph: Any, allowed: frozenset[str]) -> Iterator[_Finding]:
-    library = meta_graph.graph_def.library.function
-    functions = {function.signature.name: function for function in library}
     known = graph_ops.allowed_ops() | allowed
+    functions = {function.signature.name: function for function in meta_graph.graph_def.library.function}
+    plain = known - graph_files.FOLLOWED - allowed
+    telling = [
+        (scope, node) for scope, nodes in _scopes(meta_graph, functions) for node in nodes if node.op not in plain
+    ]
     special: list[tuple[str, Any]] = []
-    for scope, nodes in _scopes(meta_graph, functions):
-        for node in nodes:
-            op = node.op
-            if op in known:
-                if op in graph_files.CALLERS or op in allowed:
-                    yield from _called_outside(scope, node, functions, known)
-            elif op in functions:
-                continue
-            elif op in graph_files.CHECKED:
-                special.append((scope, node))
-            elif not (op in graph_ops.PRINTS and node.attr["output_stream"].s in _STREAMS):
-                yield _Finding(op, _place(scope, node), graph_ops.reason(op))
-    for scope, node, reason in graph_files.refused(path, meta_graph, special):
+    for scope, node in telling:
+        op = node.op
+        if op in known:
+            yield from _called_outside(scope, node, functions, known)
+        elif op in functions:
+            continue
+        elif op in graph_files.CHECKED:
+            special.append((scope, node))
+        elif not (op in graph_ops.PRINTS and node.attr["output_stream"].s in _STREAMS):
+            yield _Finding(op, _place(scope, node), graph_ops.reason(op))
+    for scope, node, reason in graph_files.refused(path, meta_graph, functions, telling, special):
         yield _Finding(node.op, _place(scope, node), reason)
 
 
