@@ -1,10 +1,13 @@
 """The Kubernetes manifests: valid in every version that has the fields, and right in what they refer to."""
 
+import functools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import kubernetes_validate
 import pytest
+from kubernetes_validate import utils as schemas
 
 from serving.errors import UsageError
 
@@ -17,6 +20,14 @@ CHOICES = {
     "image volume": {"models_from": "image-volume", "models_image": "example.org/models:7"},
     "init image": {"models_from": "init-image", "models_image": "example.org/models:7"},
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def schemas_read_once() -> Iterator[None]:
+    """The package reads a megabyte of definitions anew for each document."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schemas, "schema_contents", functools.cache(schemas.schema_contents))
+        yield
 
 
 @pytest.fixture(params=CHOICES.values(), ids=list(CHOICES))
