@@ -54,13 +54,15 @@ class DType:
         field: the typed field of `TensorProto`.
         element: dtype of the values in `field` when an array element is not one of them (halves as their bits,
             complex numbers as pairs).
+        parsed: dtype of the values in `field` as protobuf has them; small integers and halves are of 32 bits there.
     """
 
     number: int
     name: str
     numpy: np.dtype[Any]
     field: str
-    element: np.dtype[Any] | None = None
+    element: np.dtype[Any] | None
+    parsed: np.dtype[Any]
 
     @property
     def is_string(self) -> bool:
@@ -69,7 +71,9 @@ class DType:
 
 
 def _dtype(number: int, name: str, numpy: Any, field: str, element: Any = None) -> DType:
-    return DType(number, name, np.dtype(numpy), field, None if element is None else np.dtype(element))
+    element = None if element is None else np.dtype(element)
+    parsed = np.dtype(np.int32) if field in ("int_val", "half_val") else element or np.dtype(numpy)
+    return DType(number, name, np.dtype(numpy), field, element, parsed)
 
 
 DTYPES = (
@@ -91,7 +95,6 @@ DTYPES = (
     _dtype(23, "uint64", np.uint64, "uint64_val"),
 )
 _FIXED_WIDTH_FIELDS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "dcomplex_val": 12}  # field numbers
-_INT32_FIELDS = ("int_val", "half_val")  # of 32 bits, whatever the dtype
 _BY_NUMBER = {dtype.number: dtype for dtype in DTYPES}
 _BY_NUMPY = {dtype.numpy: dtype for dtype in DTYPES}
 
@@ -122,12 +125,14 @@ class Header(NamedTuple):  # of every tensor of every answer: a frozen dataclass
         shape: its sizes.
         num_elements: how many it has.
         repeated_bytes: memory that repeats the last value sent; 0 if every element was sent.
+        content: the elements as bytes; empty where they were sent as values. Each look at the message would copy them.
     """
 
     dtype: DType
     shape: tuple[int, ...]
     num_elements: int
     repeated_bytes: int
+    content: bytes
 
 
 def decode_tensor(proto: Any, *, max_bytes: int = DEFAULT_MAX_BYTES) -> np.ndarray:
@@ -161,23 +166,23 @@ def read_header(proto: Any, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Header:
     if len(shape) > MAX_RANK:
         raise CodecError(f"A tensor must have at most {MAX_RANK} dimensions. Received: {len(shape)}.")
     count = math.prod(shape)
-    if count * max(dtype.numpy.itemsize, 1) > max_bytes or max(shape, default=0) > max_bytes:
+    element_bytes = dtype.numpy.itemsize
+    if count * element_bytes > max_bytes or (count == 0 and max(shape) > max_bytes):
         raise CodecError(f"A tensor of shape {list(shape)} is larger than {max_bytes} bytes.")
     if content := proto.tensor_content:
         _check_content(len(content), dtype, count)
-        return Header(dtype, shape, count, 0)
+        return Header(dtype, shape, count, 0, content)
     values = getattr(proto, dtype.field)
-    per_element = 1 if dtype.element is None else dtype.numpy.itemsize // dtype.element.itemsize
+    per_element = 1 if dtype.element is None else element_bytes // dtype.element.itemsize
     given, partial = divmod(len(values), per_element)
     if partial or given > count:
         raise CodecError(f"{count} elements of {dtype.name} expected. Received: {len(values)} in `{dtype.field}`.")
-    element_bytes = dtype.numpy.itemsize
     if dtype.is_string:
         element_bytes = STRING_BYTES + (len(values[-1]) if given else 0)
         size = sum(map(len, values)) + given * STRING_BYTES + (count - given) * element_bytes
         if size > max_bytes:
             raise CodecError(f"A tensor of {count} strings, {size} bytes in all, is larger than {max_bytes} bytes.")
-    return Header(dtype, shape, count, (count - given) * element_bytes)
+    return Header(dtype, shape, count, (count - given) * element_bytes, b"")
 
 
 def _check_content(size: int, dtype: DType, count: int) -> None:
@@ -191,19 +196,18 @@ def _check_content(size: int, dtype: DType, count: int) -> None:
 
 def decode_body(proto: Any, header: Header) -> np.ndarray:
     """The array of a `TensorProto` whose header was read; `CodecError` if a value does not fit its dtype."""
-    dtype = header.dtype
-    content = proto.tensor_content
+    dtype, content = header.dtype, header.content
     if not content:
         return _from_values(getattr(proto, dtype.field), dtype, header.num_elements).reshape(header.shape)
-    if dtype.numpy == np.bool_:  # a byte other than 0 and 1 is no valid bool in memory
+    if dtype.numpy.kind == "b":  # a byte other than 0 and 1 is no valid bool in memory
         return (np.frombuffer(content, np.uint8) != 0).reshape(header.shape)
     return np.frombuffer(content, dtype.numpy).reshape(header.shape)
 
 
 def _from_values(values: Any, dtype: DType, count: int) -> np.ndarray:
+    array = np.array(values, dtype.parsed)
     wire = dtype.element or dtype.numpy
-    array = np.array(values, np.int32 if dtype.field in _INT32_FIELDS else wire)
-    if array.dtype != wire:
+    if dtype.parsed != wire:
         wide, array = array, array.astype(wire)
         if (array != wide).any():
             raise CodecError(f"A value in `{dtype.field}` is out of range for {dtype.name}.")
