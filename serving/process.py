@@ -1,4 +1,4 @@
-"""The life of a server process: quick checks, TensorFlow without Keras, ready line, signals, drain, exit."""
+"""The life of a server: quick checks, one process or several, ready line, signals, drain, exit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from serving.errors import ServerStartError, UsageError
-from serving.options import ServerOptions, join_host_port
+from serving.options import LoaderOptions, ServerOptions, join_host_port
+from serving.security.gate import Gate, GateOptions
+from serving.security.tls import TLSOptions, check_exposure, is_loopback
 
 if TYPE_CHECKING:
-    from serving.server import Server
+    from serving.server import Reload, Server
 
-__all__ = ["ProcessOptions", "run"]
+__all__ = ["ProcessOptions", "announce", "build_server", "check_setup", "log_to_stderr", "run"]
 
 logger = logging.getLogger("serving")
 
@@ -32,52 +34,99 @@ _STARTED = "started"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProcessOptions:
-    """How the process runs, beside how the server serves.
+    """How the server runs, beside how it serves.
 
     Args:
         grace_s: seconds that running requests get after SIGTERM or SIGINT.
+        processes: server processes that share the ports; more than one where the answers themselves keep Python busy.
         intra_op: TensorFlow's threads inside one operation.
         inter_op: TensorFlow's threads between operations.
+        loader: how versions are loaded.
+        gate: who may ask.
+        tls: the certificate.
         as_json: announce readiness as one JSON document on standard output too.
     """
 
     grace_s: float = 10.0
+    processes: int = 1
     intra_op: int = 1
     inter_op: int = 1
+    loader: LoaderOptions = dataclasses.field(default_factory=LoaderOptions)
+    gate: GateOptions = dataclasses.field(default_factory=GateOptions)
+    tls: TLSOptions | None = None
     as_json: bool = False
 
 
 def run(root: pathlib.Path, options: ServerOptions, process: ProcessOptions) -> int:
     """Serve `root` until SIGTERM or SIGINT; the exit status (0, or 1 if requests had to be cut off).
 
-    The server starts in a thread, so that a signal is heard while TensorFlow loads.
-
     Raises:
-        UsageError: `root` or its `models.config` is wrong.
-        ServerStartError: the port cannot be bound.
+        UsageError: `root`, its `models.config` or an option is wrong.
+        ServerStartError: a port cannot be bound.
     """
+    check_setup(root, options, process)
+    log_to_stderr()
+    if process.processes > 1:
+        from serving.supervisor import Supervisor
+
+        return Supervisor(root, options, process).run()
+    return _run_here(root, options, process)
+
+
+def check_setup(root: pathlib.Path, options: ServerOptions, process: ProcessOptions) -> None:
+    """What can be said to be wrong before the seconds that importing TensorFlow costs; errors as `run`'s."""
     if not root.is_dir():
         raise UsageError(f"ROOT must be a directory that holds <name>/<version>/. Received: {root}.")
-    _check_port(options.host, options.port)
-    _log_to_stderr()
+    check_exposure(options.host, process.tls, options.allow_insecure)
+    if process.tls is not None:
+        process.tls.check()
+    _check_port(options.host, options.port, "--port")
+    if options.rest_port is not None:
+        _check_port(options.host, options.rest_port, "--rest-port")
+
+
+def build_server(
+    root: pathlib.Path,
+    options: ServerOptions,
+    process: ProcessOptions,
+    *,
+    reuse_port: bool = False,
+    passed_on: Callable[[Reload], None] | None = None,
+) -> Server:
+    """The server of this process; imports TensorFlow. Errors as `run`'s."""
     _keep_keras_out()
     from serving.engines.tensorflow import set_threads
+    from serving.loading import Loader
     from serving.server import Server
 
     set_threads(intra_op=process.intra_op, inter_op=process.inter_op)
     gc.collect()
     gc.freeze()  # TensorFlow's half a million objects live on; collections need not look at them. Models come after.
-    server = Server(root, options)
+    return Server(
+        root,
+        options,
+        loader=Loader(process.loader, limits=options.limits, workers=options.workers),
+        gate=Gate.open(process.gate),
+        tls=process.tls,
+        reuse_port=reuse_port,
+        passed_on=passed_on,
+    )
+
+
+def _run_here(root: pathlib.Path, options: ServerOptions, process: ProcessOptions) -> int:
+    """The server starts in a thread, so that a signal is heard while TensorFlow loads."""
+    server = build_server(root, options, process)
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
     _on_signals(events.put)
+    signal.signal(signal.SIGHUP, lambda *_: server.service.gate.reopen())
     threading.Thread(target=_start, args=(server, events.put), name="start", daemon=True).start()
     event = events.get()
     if isinstance(event, BaseException):
         raise event
     if event is _STARTED:
-        _announce(root, options.host, server.port, server.repository.served(), as_json=process.as_json)
+        announce(root, options, server.port, server.rest_port, server.repository.served(), as_json=process.as_json)
         events.get()
-    return _stop(server, process.grace_s)
+    return stop(server, process.grace_s)
 
 
 def _start(server: Server, report: Callable[[object], None]) -> None:
@@ -89,7 +138,8 @@ def _start(server: Server, report: Callable[[object], None]) -> None:
         report(_STARTED)
 
 
-def _stop(server: Server, grace_s: float) -> int:
+def stop(server: Server, grace_s: float) -> int:
+    """Drain and say so; the exit status."""
     logger.info("event=draining grace_s=%g", grace_s)
     finished = server.stop(grace_s)
     loading = server.repository.refreshing
@@ -104,7 +154,8 @@ def _stop(server: Server, grace_s: float) -> int:
     return 0
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """Write this server's log, and nobody else's, to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logger.addHandler(handler)
@@ -112,8 +163,8 @@ def _log_to_stderr() -> None:
     logger.propagate = False
 
 
-def _check_port(host: str, port: int) -> None:
-    """Say that a port is taken before the seconds that importing TensorFlow costs; binding decides later."""
+def _check_port(host: str, port: int, option: str) -> None:
+    """Say that a port is taken; binding decides later."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gRPC binds: a closed socket's rest is no bar
@@ -122,7 +173,7 @@ def _check_port(host: str, port: int) -> None:
         except OSError as error:
             raise ServerStartError(
                 f"Cannot listen on {join_host_port(host, port)}: {error.strerror or error}. "
-                f"Stop the program that holds port {port}, or choose another `--port` (0 takes a free one)."
+                f"Stop the program that holds port {port}, or choose another `{option}` (0 takes a free one)."
             ) from error
 
 
@@ -145,13 +196,27 @@ def _on_signals(report: Callable[[object], None]) -> None:
         signal.signal(number, handle)
 
 
-def _announce(root: pathlib.Path, host: str, port: int, models: dict[str, list[int]], *, as_json: bool) -> None:
+def announce(
+    root: pathlib.Path,
+    options: ServerOptions,
+    port: int,
+    rest_port: int | None,
+    models: dict[str, list[int]],
+    *,
+    as_json: bool,
+) -> None:
+    """Say where the server answers, and what."""
     shown = " ".join(f"{name}:{','.join(map(str, versions))}" for name, versions in models.items())
     if not shown:
         shown = f"(none yet; the server follows {root})"
-    if host not in ("127.0.0.1", "localhost", "::1", "[::1]"):
-        logger.warning("event=exposed host=%s reason=every machine that reaches this address may ask the models", host)
-    logger.info("event=ready address=%s pid=%d models=%s", join_host_port(host, port), os.getpid(), shown)
+    if not is_loopback(options.host):
+        logger.warning(
+            "event=exposed host=%s reason=every machine that reaches this address may ask, as far as tokens allow",
+            options.host,
+        )
+    rest = "" if rest_port is None else f" rest={join_host_port(options.host, rest_port)}"
+    address = join_host_port(options.host, port)
+    logger.info("event=ready address=%s%s pid=%d models=%s", address, rest, os.getpid(), shown)
     if as_json:
-        ready = {"event": "ready", "host": host, "port": port, "pid": os.getpid(), "models": models}
-        print(json.dumps(ready), flush=True)
+        ready = {"event": "ready", "host": options.host, "port": port, "pid": os.getpid(), "models": models}
+        print(json.dumps(ready if rest_port is None else {**ready, "rest_port": rest_port}), flush=True)

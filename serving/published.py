@@ -13,6 +13,7 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
+    model_management_pb2,
     model_service_pb2,
     predict_pb2,
     prediction_log_pb2,
@@ -39,6 +40,8 @@ __all__ = [
     "PredictionLog",
     "RegressionRequest",
     "RegressionResponse",
+    "ReloadConfigRequest",
+    "ReloadConfigResponse",
     "SignatureDefMap",
 ]
 
@@ -56,6 +59,8 @@ GetModelMetadataResponse: Any = get_model_metadata_pb2.GetModelMetadataResponse
 SignatureDefMap: Any = get_model_metadata_pb2.SignatureDefMap
 GetModelStatusRequest: Any = get_model_status_pb2.GetModelStatusRequest
 GetModelStatusResponse: Any = get_model_status_pb2.GetModelStatusResponse
+ReloadConfigRequest: Any = model_management_pb2.ReloadConfigRequest
+ReloadConfigResponse: Any = model_management_pb2.ReloadConfigResponse
 ModelServerConfig: Any = model_server_config_pb2.ModelServerConfig
 
 PREDICTION_SERVICE: Any = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]

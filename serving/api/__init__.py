@@ -1,1 +1,1 @@
-"""TensorFlow Serving's gRPC services on a repository."""
+"""TensorFlow Serving's calls, message in and message out, the same for every transport."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from serving.engines.abstract import AbstractPredictor
@@ -57,16 +58,19 @@ def predict(
     return key
 
 
-def warm_up(predictor: AbstractPredictor, path: pathlib.Path, *, limits: Limits) -> int:
-    """Run the warm-up requests of version directory `path`; the number run.
+def warm_up(predictor: AbstractPredictor, path: pathlib.Path, *, limits: Limits) -> Mapping[str, Sequence[np.ndarray]]:
+    """Run the warm-up requests of version directory `path`; the inputs of the first one of each signature.
 
     Raises:
         ModelLoadError: the file cannot be read, or the model fails on one of its own requests.
     """
     count = 0
+    examples: dict[str, Sequence[np.ndarray]] = {}
     try:
         for request in _requests(path / WARM_UP_FILE):
-            predict(predictor, request, PredictResponse(), limits=limits)
+            key = predict(predictor, request, PredictResponse(), limits=limits)
+            if key not in examples:
+                examples[key] = decode_inputs(predictor.signatures[key], request.inputs, limits=limits)
             count += 1
     except RequestError as error:
         raise ModelLoadError(f"{path.name}: warm-up request {count} failed: {error.details}", error.code) from error
@@ -74,7 +78,7 @@ def warm_up(predictor: AbstractPredictor, path: pathlib.Path, *, limits: Limits)
         if is_passing(error):
             raise
         raise ModelLoadError(f"{path.name}: {WARM_UP_FILE} cannot be read: {error}") from error
-    return count
+    return examples
 
 
 def _requests(file: pathlib.Path) -> Iterator[Any]:

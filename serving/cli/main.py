@@ -13,12 +13,14 @@ from serving import __version__
 from serving.cli import ask
 from serving.cli.bench import bench
 from serving.cli.common import debug_option
+from serving.cli.deploy import deploy
 from serving.cli.serve import serve
+from serving.cli.token import token
 from serving.errors import ServingError, UsageError
 
 __all__ = ["main", "serving"]
 
-COMMANDS = (serve, *ask.COMMANDS, bench)
+COMMANDS = (serve, *ask.COMMANDS, bench, deploy, token)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

@@ -7,15 +7,17 @@ import json
 import pathlib
 from typing import Any
 
+import grpc
+
 from serving.errors import ModelLoadError
 
 __all__ = ["MANIFEST", "verify_version"]
 
 MANIFEST = pathlib.PurePosixPath("assets.extra/manifest.json")
-_GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
+_GRAPHS = ("saved_model.pb", "saved_model.pbtxt", "model.tflite")
 
 
-def verify_version(path: pathlib.Path) -> None:
+def verify_version(path: pathlib.Path, *, required: bool = False) -> None:
     """Check that `path` is a whole version directory.
 
     A directory without a manifest (not written by the zoo) needs no more than a graph. With one, every file it lists
@@ -23,16 +25,23 @@ def verify_version(path: pathlib.Path) -> None:
 
     Args:
         path: `<root>/<name>/<version>`.
+        required: refuse a directory without a manifest.
 
     Raises:
         ModelLoadError: something is missing, changed or added; the text names the file.
         OSError: the disk cannot be read.
     """
     if not any((path / name).is_file() for name in _GRAPHS):
-        raise ModelLoadError(f"{path.name}: no saved_model.pb in {path}; is the copy complete?")
+        raise ModelLoadError(f"{path.name}: no saved_model.pb or model.tflite in {path}; is the copy complete?")
     manifest = path / MANIFEST
     if manifest.is_file():
         _verify_files(path, _read_files(manifest))
+    elif required:
+        raise ModelLoadError(
+            f"{path.name}: it has no {MANIFEST}, and this server takes only versions with one. Export it with the zoo, "
+            f"or start the server without `--require-manifest`.",
+            grpc.StatusCode.FAILED_PRECONDITION,
+        )
 
 
 def _read_files(manifest: pathlib.Path) -> dict[str, dict[str, Any]]:

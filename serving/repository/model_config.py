@@ -9,10 +9,10 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from serving.errors import UsageError
+from serving.errors import InvalidInputError, UsageError
 from serving.published import ModelServerConfig
 
-__all__ = ["CONFIG_NAME", "ModelConfig", "ModelsReader", "read_models"]
+__all__ = ["CONFIG_NAME", "ModelConfig", "ModelsReader", "parse_reload", "read_models"]
 
 CONFIG_NAME = "models.config"
 
@@ -74,15 +74,44 @@ class ModelsReader:
         self._root = root
         self._default = default
         self._config_seen = False
+        self._override: tuple[tuple[int, ...], list[ModelConfig]] | None = None
+
+    def override(self, models: list[ModelConfig], *, stamp: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        """Let these models hold, whatever the root says, until its `models.config` changes.
+
+        Args:
+            models: what is wanted.
+            stamp: the state of `models.config` that this comes after; as it is now without.
+
+        Returns:
+            That state.
+        """
+        stamp = _stamp(self._root / CONFIG_NAME) if stamp is None else stamp
+        self._override = (stamp, models)
+        return stamp
 
     def __call__(self) -> list[ModelConfig]:
         """The models as `read_models` gives them, and with its errors."""
         config = self._root / CONFIG_NAME
+        if self._override is not None:
+            stamp, models = self._override
+            if stamp == _stamp(config):
+                return models
+            self._override = None
         if config.is_file():
             self._config_seen = True
         elif self._config_seen:
             raise UsageError(f"{config} is gone. Write it again, or start the server again to serve without it.")
         return read_models(self._root, default=self._default)
+
+
+def _stamp(config: pathlib.Path) -> tuple[int, ...]:
+    """What changes when the file is written again; nothing where it is not there."""
+    try:
+        status = config.stat()
+    except OSError:
+        return ()
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def read_models(root: pathlib.Path, *, default: Policy) -> list[ModelConfig]:
@@ -120,6 +149,31 @@ def _parse(path: pathlib.Path) -> list[ModelConfig]:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"{path} must name each model once. Received twice: {', '.join(repeated)}.")
     return models
+
+
+def parse_reload(root: pathlib.Path, config: Any) -> list[ModelConfig]:
+    """The models of a HandleReloadConfigRequest's ModelServerConfig.
+
+    Raises:
+        InvalidInputError: no `model_config_list`, a path that is not absolute, or a name that is missing or repeated.
+    """
+    if config.WhichOneof("config") != "model_config_list":
+        raise InvalidInputError(
+            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
+            "supported"
+        )
+    names: set[str] = set()
+    for one in config.model_config_list.config:
+        if not one.name:
+            raise InvalidInputError("Every ModelConfig needs a name. Received: one without.")
+        if one.name in names:
+            raise InvalidInputError(f"Illegal to list model {one.name} multiple times in config list")
+        if not pathlib.PurePosixPath(one.base_path).is_absolute():
+            raise InvalidInputError(
+                f"Expected model {one.name} to have an absolute path or URI; got base_path()={one.base_path}"
+            )
+        names.add(one.name)
+    return [_model(root, one) for one in config.model_config_list.config]
 
 
 def _model(root: pathlib.Path, config: Any) -> ModelConfig:

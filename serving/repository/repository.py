@@ -13,12 +13,19 @@ import logging
 import pathlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import grpc
 
 from serving.engines.abstract import AbstractPredictor
-from serving.errors import InvalidInputError, ModelLoadError, NotFoundError, UsageError
+from serving.errors import (
+    InvalidInputError,
+    ModelLoadError,
+    NotFoundError,
+    PreconditionError,
+    RequestError,
+    UsageError,
+)
 from serving.repository.disk import Fingerprint, scan_versions
 from serving.repository.model_config import ModelConfig
 from serving.repository.retries import LoadRetries
@@ -60,6 +67,7 @@ class Repository:
         self._load = load
         self._retries = retries or LoadRetries()
         self._models: list[ModelConfig] = []
+        self._names: frozenset[str] = frozenset()
         self._served: dict[str, _Served] = {}  # replaced, never changed: requests read it without a lock
         self._status: dict[str, dict[int, VersionStatus]] = {}
         self._draining: list[tuple[str, LoadedVersion]] = []
@@ -118,6 +126,34 @@ class Repository:
         """The models wanted, served or not."""
         return [model.name for model in self._models]
 
+    def known_names(self) -> frozenset[str]:
+        """The same as a set that costs nothing."""
+        return self._names
+
+    def require(self, models: Iterable[ModelConfig]) -> None:
+        """Check that each of `models` is served as it was wanted; for the answer to a reload.
+
+        Raises:
+            RequestError: UNKNOWN if a model has no version that loads, FAILED_PRECONDITION if a label's has none.
+        """
+        missing = [model for model in models if model.name not in self._served]
+        if missing:
+            reasons = "; ".join(f"{model.name}: {self._why(model)}" for model in missing)
+            raise RequestError(
+                grpc.StatusCode.UNKNOWN, f"{len(missing)} servable(s) did not become available: {reasons}"
+            )
+        for model in models:
+            versions = self._served[model.name].versions
+            if label := next((label for label, version in model.labels.items() if version not in versions), None):
+                raise PreconditionError(
+                    f"Request to assign label to version {model.labels[label]} of model {model.name}, which is not "
+                    f"currently available for inference"
+                )
+
+    def _why(self, model: ModelConfig) -> str:
+        failed = [status.message for status in self.status(model.name) if status.message]
+        return failed[0] if failed else f"no version directory that its policy takes in {model.base_path}"
+
     def status(self, name: str) -> list[VersionStatus]:
         """Every known version of a model, newest first; empty for an unknown model."""
         self._settle()
@@ -157,6 +193,7 @@ class Repository:
             for name in list(self._served):
                 self._switch(name, {}, {})
             self._models = []
+            self._names = frozenset()
         finally:
             self._refreshing.release()
         with self._draining_lock:
@@ -169,6 +206,7 @@ class Repository:
     def _read_list(self) -> None:
         try:
             self._models = self._read_models()
+            self._names = frozenset(model.name for model in self._models)
             self._config_error = ""
         except (UsageError, OSError) as error:
             if str(error) != self._config_error:

@@ -13,7 +13,6 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
-    model_management_pb2,
     regression_pb2,
 )
 
@@ -21,24 +20,24 @@ Code = grpc.StatusCode
 
 
 @pytest.mark.parametrize(
-    ("method", "message"),
+    ("method", "message", "details"),
     [
-        ("Classify", classification_pb2.ClassificationRequest()),
-        ("Regress", regression_pb2.RegressionRequest()),
-        ("MultiInference", inference_pb2.MultiInferenceRequest()),
+        ("Classify", classification_pb2.ClassificationRequest(), "No classification inputs found in SignatureDef"),
+        ("Regress", regression_pb2.RegressionRequest(), "No regression inputs found in SignatureDef"),
     ],
-    ids=["Classify", "Regress", "MultiInference"],
+    ids=["Classify", "Regress"],
 )
-def test_calls_that_are_not_offered(stub, method, message):
-    with pytest.raises(grpc.RpcError, match=f"{method} is not offered") as raised:
+def test_a_predict_signature_neither_classifies_nor_regresses(stub, method, message, details):
+    message.model_spec.name = "double"
+    with pytest.raises(grpc.RpcError, match=details) as raised:
         getattr(stub, method)(message, timeout=10)
-    assert raised.value.code() is Code.UNIMPLEMENTED
+    assert raised.value.code() is Code.INVALID_ARGUMENT
 
 
-def test_reload_is_not_offered(models):
-    with pytest.raises(grpc.RpcError, match=r"models.config") as raised:
-        models.HandleReloadConfigRequest(model_management_pb2.ReloadConfigRequest(), timeout=10)
-    assert raised.value.code() is Code.UNIMPLEMENTED
+def test_multi_inference_without_a_task(stub):
+    with pytest.raises(grpc.RpcError, match="ModelSpec has no name") as raised:
+        stub.MultiInference(inference_pb2.MultiInferenceRequest(), timeout=10)
+    assert raised.value.code() is Code.INVALID_ARGUMENT
 
 
 def metadata_request(name: str, *fields: str) -> Any:

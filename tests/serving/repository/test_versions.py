@@ -13,14 +13,15 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving import Client
 from serving.errors import ModelLoadError, NotFoundError
-from serving.options import Limits, ServerOptions
-from serving.server import Server, load_version
+from serving.loading import Loader
+from serving.options import ServerOptions
+from serving.server import Server
 
 X = np.array([1.0, 4.0], np.float32)
 
 
 def load(path: pathlib.Path) -> None:
-    load_version(path, limits=Limits()).close()
+    Loader()(path).close()
 
 
 def write_warm_up(version: pathlib.Path, x: object) -> None:
@@ -50,10 +51,10 @@ def variables(version: pathlib.Path) -> pathlib.Path:
 DAMAGES: dict[str, tuple[Callable[[pathlib.Path], object], str]] = {
     "empty directory": (lambda path: (shutil.rmtree(path), path.mkdir()), "no saved_model.pb"),
     "graph missing": (lambda path: (path / "saved_model.pb").unlink(), "no saved_model.pb"),
-    "graph of garbage": (lambda path: (path / "saved_model.pb").write_bytes(b"\xff" * 500), "cannot be loaded"),
+    "graph of garbage": (lambda path: (path / "saved_model.pb").write_bytes(b"\xff" * 500), "is no SavedModel"),
     "graph cut off": (
         lambda path: (path / "saved_model.pb").write_bytes((path / "saved_model.pb").read_bytes()[:2000]),
-        "cannot be loaded",
+        "is no SavedModel",
     ),
     "graph of no bytes": (lambda path: (path / "saved_model.pb").write_bytes(b""), "cannot be loaded"),
     "variables missing": (lambda path: shutil.rmtree(path / "variables"), "cannot be loaded"),
@@ -179,7 +180,7 @@ def test_a_corrupt_version_shows_its_reason_and_is_served_once_mended(live, save
     wait_for(lambda: len(client.status("m")) == 2 and client.status("m")[0].state == "END")
     failed, good = client.status("m")
     assert (failed.version, failed.error_code) == (2, "DATA_LOSS")
-    assert "cannot be loaded" in failed.error_message
+    assert "is no SavedModel" in failed.error_message
     assert (good.version, good.state) == (1, "AVAILABLE")
     assert answer(client) == [2, 8]
     shutil.copytree(saved_models / "triple", base / "2", dirs_exist_ok=True)

@@ -177,8 +177,9 @@ class FakeServer:
 
     seen: list[int]
 
-    def __init__(self, *_: object):
+    def __init__(self, *_: object, **__: object):
         self.port = 1
+        self.rest_port = None
         self.repository = self
         self.refreshing = False
         FakeServer.seen = [gc.get_freeze_count()]
@@ -197,14 +198,14 @@ class FakeServer:
 def test_nothing_loaded_is_frozen_for_ever(small_root, monkeypatch):
     """The first versions' graphs must be collectable: freezing comes after the imports, before the first load."""
     monkeypatch.setattr(server_module, "Server", FakeServer)
-    for name in ("_keep_keras_out", "_log_to_stderr", "_check_port"):
+    for name in ("_keep_keras_out", "log_to_stderr", "_check_port"):
         monkeypatch.setattr(process, name, lambda *_: None)
     monkeypatch.setattr("serving.engines.tensorflow.set_threads", lambda **_: None)
     monkeypatch.setattr(process, "_on_signals", lambda report: threading.Timer(0.2, report, [15]).start())
     try:
         assert process.run(small_root, ServerOptions(port=0), process.ProcessOptions()) == 0
         assert FakeServer.seen[0] > 0
-        assert len(set(FakeServer.seen)) == 1
+        assert FakeServer.seen == sorted(FakeServer.seen, reverse=True)  # what was frozen may end, no more is added
     finally:
         gc.unfreeze()
 

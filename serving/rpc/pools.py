@@ -1,4 +1,4 @@
-"""A gRPC servicer whose methods run in a thread pool of their own."""
+"""gRPC methods that run in a thread pool of their own, not in the server's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import concurrent.futures
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["PooledServicer"]
+__all__ = ["PooledMethod", "PooledServicer"]
 
 
 class PooledServicer:
@@ -22,11 +22,16 @@ class PooledServicer:
         self._pool = pool
 
     def __getattr__(self, name: str) -> Any:
-        return _PooledMethod(getattr(self._servicer, name), self._pool)
+        return PooledMethod(getattr(self._servicer, name), self._pool)
 
 
-class _PooledMethod:
-    """A method with the attributes that `grpc` looks for on it."""
+class PooledMethod:
+    """A method with the attributes that `grpc` looks for on it.
+
+    Args:
+        method: any.
+        pool: its threads.
+    """
 
     def __init__(self, method: Callable[..., Any], pool: concurrent.futures.ThreadPoolExecutor):
         self._method = method

@@ -1,0 +1,1 @@
+"""Requests that wait together are answered together: one call of the engine for several of them."""

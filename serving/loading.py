@@ -1,0 +1,62 @@
+"""From a version directory to an engine that may serve: checked, scanned, loaded, warmed up, tried for batches."""
+
+from __future__ import annotations
+
+import pathlib
+
+from serving.api.inference import warm_up
+from serving.batching.parameters import read_parameters
+from serving.batching.predictor import BatchingPredictor
+from serving.batching.probing import mergeable_signatures
+from serving.engines.abstract import AbstractPredictor
+from serving.engines.tensorflow import TensorFlowPredictor
+from serving.options import Limits, LoaderOptions
+from serving.repository.manifest import verify_version
+from serving.security.graph_scan import scan
+
+__all__ = ["Loader"]
+
+
+class Loader:
+    """Loads versions.
+
+    Args:
+        options: how.
+        limits: how large a request may be, those of the warm-up too.
+        workers: calls of a signature at a time.
+
+    Raises:
+        UsageError: the batching file cannot be read.
+    """
+
+    def __init__(self, options: LoaderOptions | None = None, *, limits: Limits | None = None, workers: int = 1):
+        self._options = options or LoaderOptions()
+        self._limits = limits or Limits()
+        self._workers = workers
+        file = self._options.batching_file
+        self._parameters = None if file is None else read_parameters(file)
+
+    def __call__(self, path: pathlib.Path) -> AbstractPredictor:
+        """The engine of version directory `path`.
+
+        Raises:
+            ModelLoadError: the files are wrong, refused, or the model fails on its own warm-up.
+            Exception: another one: not the files are to blame.
+        """
+        options = self._options
+        verify_version(path, required=options.require_manifest)
+        if options.scan:
+            scan(path, allowed_ops=options.allowed_ops)
+        engine = TensorFlowPredictor(path)
+        try:
+            examples = warm_up(engine, path, limits=self._limits)
+            gathers = self._parameters is not None or options.batching == "natural"
+            return BatchingPredictor(
+                engine,
+                workers=self._workers,
+                mergeable=mergeable_signatures(engine, examples) if gathers else frozenset(),
+                parameters=self._parameters,
+            )
+        except BaseException:
+            engine.close()
+            raise

@@ -1,0 +1,92 @@
+"""One of several server processes, as its supervisor starts it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import queue
+import signal
+import threading
+from typing import Any
+
+from serving.errors import ServerStartError, ServingError, UsageError
+from serving.options import ServerOptions
+from serving.process import ProcessOptions, build_server, log_to_stderr, stop
+
+__all__ = ["Ready", "Worked", "work"]
+
+_GONE = "gone"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """Sent when the worker answers: what it serves."""
+
+    models: dict[str, list[int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Worked:
+    """Sent when a reload came to this worker."""
+
+    reload: Any
+
+
+def work(root: pathlib.Path, options: ServerOptions, process: ProcessOptions, pipe: Any, reload: Any) -> None:
+    """Serve until SIGTERM, or until the supervisor is gone; the body of a worker process.
+
+    Args:
+        root: as for `process.run`, like the next two.
+        options: with ports that are known.
+        process: how.
+        pipe: to the supervisor: `Ready`, `Worked` or an error there, a `Reload` from there.
+        reload: one that came before this worker was started.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    log_to_stderr()
+    events: queue.SimpleQueue[str] = queue.SimpleQueue()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    signal.signal(signal.SIGTERM, lambda *_: events.put("signal"))
+    sending = threading.Lock()
+
+    def send(message: Any) -> None:
+        with sending:
+            pipe.send(message)
+
+    try:
+        server = build_server(root, options, process, reuse_port=True, passed_on=lambda one: send(Worked(one)))
+        signal.signal(signal.SIGHUP, lambda *_: server.service.gate.reopen())
+        if reload is not None:
+            server.reload(reload)
+        threading.Thread(target=_listen, args=(server, pipe, events), name="supervisor", daemon=True).start()
+        threading.Thread(target=_start, args=(server, send, events), name="start", daemon=True).start()
+    except ServingError as error:
+        send(_plain(error))
+        raise SystemExit(1) from None
+    events.get()
+    raise SystemExit(stop(server, process.grace_s))
+
+
+def _start(server: Any, send: Any, events: queue.SimpleQueue[str]) -> None:
+    try:
+        server.start()
+        send(Ready(server.repository.served()))
+    except Exception as error:
+        send(_plain(error))
+        events.put("failed")
+
+
+def _listen(server: Any, pipe: Any, events: queue.SimpleQueue[str]) -> None:
+    """Carry out reloads from the supervisor; without it, end."""
+    try:
+        while True:
+            server.reload(pipe.recv())
+    except (EOFError, OSError):
+        events.put(_GONE)
+
+
+def _plain(error: Exception) -> ServingError:
+    """The error in a form that passes between processes."""
+    kind = UsageError if isinstance(error, UsageError) else ServerStartError
+    return kind(str(error))
