@@ -1,0 +1,1 @@
+"""TensorFlow Serving's REST API, probes, metrics and the web page, over `serving.api`."""

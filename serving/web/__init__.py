@@ -1,0 +1,1 @@
+"""The web page, in files that a browser takes as they are."""
