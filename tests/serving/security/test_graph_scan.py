@@ -154,6 +154,32 @@ def test_loading_saves_nothing(harmless, hostile, run_by):
     assert "writes files when the model is loaded" in refusal(harmless)
 
 
+def test_the_initialisation_restores_nothing(harmless, hostile):
+    """The loader feeds the file's name when it restores, and not in the initialisation."""
+    message = hostile.read(harmless)
+    graph = message.meta_graphs[0]
+    restore = graph.saver_def.restore_op_name
+    next(node for node in graph.graph_def.node if node.name == "NoOp").input.append(f"^{restore}")
+    hostile.write(harmless, message)
+    assert "where the graph itself, and not the loader, names it" in refusal(harmless)
+
+
+def test_a_function_that_may_stand_in_for_another_is_reached_where_that_is(harmless, hostile):
+    """TensorFlow swaps functions that say they implement the same, by the device they prefer."""
+    message = hostile.read(harmless)
+    library = message.meta_graphs[0].graph_def.library.function
+    served = next(function for function in library if "signature_wrapper" in function.signature.name)
+    other = library.add()
+    other.CopyFrom(restored(message, hostile)[0])
+    other.signature.name = "other"
+    hostile.write(harmless, message)
+    scan(harmless)  # nothing calls it
+    for function in (served, other):
+        function.attr["api_implements"].s = b"the same"
+    hostile.write(harmless, message)
+    assert "RestoreV2 (node 'RestoreV2' of function 'other') touches files and can be reached" in refusal(harmless)
+
+
 def altered_vocabulary(vocabulary_model, tmp_path, hostile, alter) -> pathlib.Path:
     path = tmp_path / "1"
     shutil.copytree(vocabulary_model, path)
@@ -230,7 +256,15 @@ def initialised_by_a_request(graph, path):
     graph.signature_def["again"].inputs["file"].name = "ReadVariableOp:0"
 
 
+def filled_when_restoring(graph, path):
+    """The loader feeds no assets then, so the placeholder could be a constant."""
+    init = next(node for node in graph.graph_def.node if node.input and node.input[0] == "ReadVariableOp")
+    restore = next(node for node in graph.graph_def.node if node.name == graph.saver_def.restore_op_name)
+    restore.input.append(f"^{init.name}")
+
+
 ALTERATIONS = (
+    filled_when_restoring,
     asset_outside,
     asset_absolute,
     asset_linked,
