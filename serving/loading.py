@@ -9,10 +9,11 @@ from serving.batching.parameters import read_parameters
 from serving.batching.predictor import BatchingPredictor
 from serving.batching.probing import mergeable_signatures
 from serving.engines.abstract import AbstractPredictor
-from serving.engines.tensorflow import TensorFlowPredictor
+from serving.engines.choice import LITERT_FILE, SAVED_MODEL_FILES, open_predictor
 from serving.options import Limits, LoaderOptions
 from serving.repository.manifest import verify_version
 from serving.security.graph_scan import scan
+from serving.security.tflite_scan import scan_tflite
 
 __all__ = ["Loader"]
 
@@ -44,10 +45,10 @@ class Loader:
             Exception: another one: not the files are to blame.
         """
         options = self._options
-        verify_version(path, required=options.require_manifest)
+        verified = verify_version(path, required=options.require_manifest)
         if options.scan:
-            scan(path, allowed_ops=options.allowed_ops)
-        engine = TensorFlowPredictor(path)
+            _scan(path, options.allowed_ops)
+        engine = open_predictor(path, prefer=options.engine, verified=verified)
         try:
             examples = warm_up(engine, path, limits=self._limits)
             gathers = self._parameters is not None or options.batching == "natural"
@@ -60,3 +61,10 @@ class Loader:
         except BaseException:
             engine.close()
             raise
+
+
+def _scan(path: pathlib.Path, allowed_ops: frozenset[str]) -> None:
+    if any((path / name).is_file() for name in SAVED_MODEL_FILES):
+        scan(path, allowed_ops=allowed_ops)
+    if (path / LITERT_FILE).is_file():
+        scan_tflite(path / LITERT_FILE, allowed_ops=allowed_ops)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from typing import Literal
 
 from serving.errors import UsageError
 
@@ -88,7 +89,7 @@ class LoaderOptions:
         batching_file: gather as this file of TensorFlow Serving's says, in place of `batching`.
     """
 
-    engine: str = "auto"
+    engine: Literal["auto", "tensorflow", "litert"] = "auto"
     require_manifest: bool = False
     scan: bool = True
     allowed_ops: frozenset[str] = frozenset()

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import array
 import collections
+import contextlib
 import dataclasses
 import multiprocessing
 import queue
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import grpc
 import numpy as np
 
 from serving.client.client import Client
+from serving.client.requests import predict_request
+from serving.client.retries import Retries
 from serving.errors import RequestError, ServingError, UsageError
 from serving.protocol.signature import Signature, TensorSpec
 
-__all__ = ["Load", "Result", "measure", "random_inputs"]
+__all__ = ["Load", "Result", "measure", "measure_timed", "random_inputs"]
 
 OPEN_SIZE = 16  # of an open dimension after the batch: the length of a sequence, the same for all inputs
 WARM_UP_REQUESTS = 20
 START_TIMEOUT_S = 120.0
 REQUEST_TIMEOUT_S = 30.0
+_Answer = tuple[np.ndarray, dict[str, int], float]  # start and seconds of each, errors, seconds in all
+_PREDICT = "/tensorflow.serving.PredictionService/Predict"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +42,8 @@ class Load:
         signature: the signature to call.
         inputs: arrays by name, sent again and again.
         seconds: how long each client sends.
+        raw: send the same bytes again and again and do not look into the answers, so that the servers are compared and
+            not the clients; the server needs no more than Predict.
     """
 
     address: str
@@ -43,6 +52,7 @@ class Load:
     signature: str
     inputs: Mapping[str, np.ndarray]
     seconds: float
+    raw: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,21 +97,47 @@ def measure(load: Load, *, clients: int) -> Result:
     Raises:
         ServingError: a client could not start, or ended before it reported.
     """
+    return _result(load, _run(load, clients, None))
+
+
+def measure_timed(
+    load: Load, *, clients: int, while_running: Callable[[], object]
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Run `clients` processes for as long as `while_running` takes; errors as for `measure`.
+
+    Returns:
+        The time of each answered request's start on `time.perf_counter` and its seconds, float64 `[N, 2]`, and the
+        errors by code.
+    """
+    answers = _run(load, clients, while_running)
+    errors = collections.Counter()
+    for _, counted, _ in answers:
+        errors.update(counted)
+    return np.concatenate([times for times, _, _ in answers]), dict(errors)
+
+
+def _run(load: Load, clients: int, while_running: Callable[[], object] | None) -> list[_Answer]:
     context = multiprocessing.get_context("spawn")  # gRPC does not survive a fork
-    reports, start = context.Queue(), context.Event()
-    processes = [context.Process(target=_client, args=(load, reports, start), daemon=True) for _ in range(clients)]
+    reports, start, stop = context.Queue(), context.Event(), context.Event()
+    processes = [
+        context.Process(target=_client, args=(load, reports, start, stop), daemon=True) for _ in range(clients)
+    ]
     try:
         for process in processes:
             process.start()
         _gather(reports, processes, START_TIMEOUT_S)
         start.set()
-        answers = _gather(reports, processes, load.seconds + REQUEST_TIMEOUT_S + 10.0)
+        if while_running is not None:
+            while_running()
+            stop.set()
+        seconds = load.seconds if while_running is None else 0.0
+        return _gather(reports, processes, seconds + REQUEST_TIMEOUT_S + 10.0)
     finally:
+        stop.set()
         for process in processes:
             if process.pid is not None:
                 process.join(timeout=5)
                 process.kill()
-    return _result(load, answers)
 
 
 def _gather(reports: Any, processes: list[Any], timeout_s: float) -> list[Any]:
@@ -123,52 +159,65 @@ def _gather(reports: Any, processes: list[Any], timeout_s: float) -> list[Any]:
     return gathered
 
 
-def _client(load: Load, reports: Any, start: Any) -> None:
+def _client(load: Load, reports: Any, start: Any, stop: Any) -> None:
     """The body of a client process: warm up, report, wait, send, report."""
     try:
-        with Client(load.address) as client:
+        with _asking(load) as ask:
             for _ in range(WARM_UP_REQUESTS):
-                _ask(client, load)
+                ask()
             reports.put(())
             start.wait(START_TIMEOUT_S)
-            reports.put(_send(client, load))
+            reports.put(_send(ask, load.seconds, stop))
     except Exception as error:
         reports.put(str(error))
 
 
-def _send(client: Client, load: Load) -> tuple[np.ndarray, dict[str, int], float]:
-    latencies, errors = [], collections.Counter()
+def _send(ask: Callable[[], object], seconds: float, stop: Any) -> _Answer:
+    times, errors = array.array("d"), collections.Counter()
     started = now = time.perf_counter()
-    while now - started < load.seconds:
+    while now - started < seconds and not stop.is_set():
         try:
-            _ask(client, load)
-        except RequestError as error:
-            errors[error.code.name] += 1
+            ask()
+        except (RequestError, grpc.RpcError) as error:
+            errors[_code(error).name] += 1
             now = time.perf_counter()
             continue
         after = time.perf_counter()
-        latencies.append(after - now)
+        times.extend((now, after - now))
         now = after
-    return np.array(latencies), dict(errors), now - started
+    return np.array(times).reshape(-1, 2), dict(errors), now - started
 
 
-def _ask(client: Client, load: Load) -> None:
-    client.predict(
-        load.name,
-        version=load.version,
-        signature=load.signature,
-        timeout_s=REQUEST_TIMEOUT_S,
-        inputs=load.inputs,
-    )
+def _code(error: Any) -> grpc.StatusCode:
+    return error.code if isinstance(error, RequestError) else error.code()
 
 
-def _result(load: Load, answers: list[tuple[np.ndarray, dict[str, int], float]]) -> Result:
-    latencies_ms = np.concatenate([latencies for latencies, _, _ in answers]) * 1e3
+@contextlib.contextmanager
+def _asking(load: Load) -> Iterator[Callable[[], object]]:
+    """A function that sends one request and waits for its answer."""
+    if load.raw:
+        body = predict_request((load.name, load.version, None), load.signature, (), {}, load.inputs)
+        with grpc.insecure_channel(load.address) as channel:
+            method = channel.unary_unary(_PREDICT)
+            yield lambda: method(body, timeout=REQUEST_TIMEOUT_S)
+        return
+    with Client(load.address, retries=Retries(attempts=1)) as client:
+        yield lambda: client.predict(
+            load.name,
+            version=load.version,
+            signature=load.signature,
+            timeout_s=REQUEST_TIMEOUT_S,
+            inputs=load.inputs,
+        )
+
+
+def _result(load: Load, answers: list[_Answer]) -> Result:
+    latencies_ms = np.concatenate([times[:, 1] for times, _, _ in answers]) * 1e3
     errors = collections.Counter()
     for _, counted, _ in answers:
         errors.update(counted)
-    rate = sum(len(latencies) / seconds for latencies, _, seconds in answers)
-    batch = next((array.shape[0] for array in load.inputs.values() if array.ndim), 1)
+    rate = sum(len(times) / seconds for times, _, seconds in answers)
+    batch = next((one.shape[0] for one in load.inputs.values() if one.ndim), 1)
     percentiles = (
         [round(float(value), 3) for value in np.percentile(latencies_ms, (50, 90, 99))] if rate else [None] * 3
     )

@@ -73,3 +73,7 @@ def _fail(message: str, debug: bool) -> None:
     if debug:
         traceback.print_exc()
     print(f"serving: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,7 @@ import grpc
 from serving.engines.abstract import AbstractPredictor
 from serving.errors import ModelLoadError
 
-__all__ = ["Prefer", "open_predictor"]
+__all__ = ["LITERT_FILE", "SAVED_MODEL_FILES", "Prefer", "open_predictor"]
 
 Prefer = Literal["auto", "tensorflow", "litert"]
 

@@ -17,7 +17,7 @@ MANIFEST = pathlib.PurePosixPath("assets.extra/manifest.json")
 _GRAPHS = ("saved_model.pb", "saved_model.pbtxt", "model.tflite")
 
 
-def verify_version(path: pathlib.Path, *, required: bool = False) -> None:
+def verify_version(path: pathlib.Path, *, required: bool = False) -> bool:
     """Check that `path` is a whole version directory.
 
     A directory without a manifest (not written by the zoo) needs no more than a graph. With one, every file it lists
@@ -26,6 +26,9 @@ def verify_version(path: pathlib.Path, *, required: bool = False) -> None:
     Args:
         path: `<root>/<name>/<version>`.
         required: refuse a directory without a manifest.
+
+    Returns:
+        Whether there is a manifest, and the files are as it says.
 
     Raises:
         ModelLoadError: something is missing, changed or added; the text names the file.
@@ -36,12 +39,14 @@ def verify_version(path: pathlib.Path, *, required: bool = False) -> None:
     manifest = path / MANIFEST
     if manifest.is_file():
         _verify_files(path, _read_files(manifest))
-    elif required:
+        return True
+    if required:
         raise ModelLoadError(
             f"{path.name}: it has no {MANIFEST}, and this server takes only versions with one. Export it with the zoo, "
             f"or start the server without `--require-manifest`.",
             grpc.StatusCode.FAILED_PRECONDITION,
         )
+    return False
 
 
 def _read_files(manifest: pathlib.Path) -> dict[str, dict[str, Any]]:
