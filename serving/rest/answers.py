@@ -156,7 +156,7 @@ def decimals(flat: np.ndarray) -> list[str]:
         ['0.1', '1.0', '0.333333343', '1e+20', 'NaN']
     """
     values = flat.tolist()
-    texts: list[str] = (("%.6g " * len(values)) % tuple(values)).split()
+    texts = [str(text) for text in (("%.6g " * len(values)) % tuple(values)).split()]
     same = np.array(texts, np.float64).astype(flat.dtype) == flat if values else np.ones(0, bool)
     digits = 9 if flat.dtype == np.float32 else 17
     for index in np.flatnonzero(~same):
