@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -105,7 +104,6 @@ class ServerAddress:
 
     def connect(self) -> Client:
         """A client of the server; errors as of `serving.Client`."""
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is told by the error
         from serving.client.client import Client
 
         return Client(self.address, **self.client_options())

@@ -64,11 +64,7 @@ class AbstractClient(abc.ABC):
         self._calls = Calls(address, retries or Retries())
         self._channel = self._connection.open(self._transport)
         self._methods = {
-            method.path: self._channel.unary_unary(
-                method.path,
-                request_serializer=method.request.SerializeToString,
-                response_deserializer=method.response.FromString,
-            )
+            method.path: self._channel.unary_unary(method.path, response_deserializer=method.response.FromString)
             for method in METHODS
         }
 

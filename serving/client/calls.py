@@ -86,7 +86,7 @@ class Calls:
         def send(signatures: Signatures) -> Steps[dict[str, np.ndarray]]:
             found = signatures.get(signature or DEFAULT_SIGNATURE)
             request = requests.predict_request(key, signature, output_filter, found.inputs if found else {}, given)
-            return answers.read_outputs((yield from self._send(steps.PREDICT, request, deadline)))
+            return answers.read_outputs((yield from self._attempts(steps.PREDICT, request, deadline)))
 
         cached = self._signatures.get(key)
         signatures = cached if cached is not None else (yield from self._ask_signatures(key, deadline))
@@ -120,15 +120,14 @@ class Calls:
 
         Args:
             name: the model.
-            inputs: arrays by name, cut along their first axis; or an iterable of rows, mappings of the arrays of one
-                example without a batch axis.
+            inputs: arrays by name, cut along their first axis; or an iterable of rows: arrays of one example by name.
             batch_size: rows in a request; None sends arrays whole, and each item of an iterable as a batch of its own.
             in_flight: how many requests are on their way at a time.
             version, label, signature, output_filter: as for `predict`.
             timeout_s: seconds to wait for each batch.
 
         Returns:
-            An iterator (an asynchronous one of `AsyncClient`) of what `predict` returns for each batch, in order.
+            An iterator (for `AsyncClient` an asynchronous one) of what `predict` returns for each batch, in order.
 
         Raises:
             RequestError: as `predict`; of the first batch that failed, and those behind it are cancelled.
@@ -210,12 +209,7 @@ class Calls:
         label: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> Steps[Inferences]:
-        """Ask several signatures of a model for the same examples; arguments and errors as of `classify`.
-
-        Args:
-            classify: the classification signatures.
-            regress: the regression signatures.
-        """
+        """Ask the signatures `classify` and `regress` for the same examples; the rest is as of `classify`."""
         request = requests.multi_inference_request((name, version, label), classify, regress)
         requests.with_examples(request, examples, context)
         return answers.read_inferences((yield from self._send(steps.MULTI_INFERENCE, request, _deadline(timeout_s))))
@@ -254,6 +248,9 @@ class Calls:
             raise error_for(code, response.status.error_message)
 
     def _send(self, method: Method, request: Any, deadline: float) -> Steps[Any]:
+        return self._attempts(method, request.SerializeToString(), deadline)
+
+    def _attempts(self, method: Method, request: bytes, deadline: float) -> Steps[Any]:
         """The answer, after as many attempts as it takes and `deadline` allows."""
         sent = 0
         while True:
@@ -273,9 +270,8 @@ class Calls:
     def _ask_signatures(self, key: ModelKey, deadline: float) -> Steps[Signatures]:
         """The signatures of a model, kept; none where the server has no metadata."""
         name, version, label = key
-        remaining_s = _remaining_s(deadline)
         try:
-            found = yield from self.metadata(name, version=version, label=label, timeout_s=remaining_s)
+            found = yield from self.metadata(name, version=version, label=label, timeout_s=_remaining_s(deadline))
         except UnsupportedError:
             signatures = {}
         else:

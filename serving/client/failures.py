@@ -27,6 +27,7 @@ _CLOSED = (
     "The server at {address} closed the connection at once. It may want TLS (`tls=TLS(ca=...)`), or a certificate "
     "of the client (`tls=TLS(ca=..., cert=..., key=...)`)."
 )
+_BUSY = "The server at {address} has more to do than it can queue; send less at a time, or give it more time."
 _HINTS = {
     grpc.StatusCode.UNAVAILABLE: "No answer from {address}. Is a server running there? Start one: serving serve ROOT",
     grpc.StatusCode.DEADLINE_EXCEEDED: (
@@ -54,7 +55,8 @@ def typed_error(error: Any, address: str) -> RequestError:
     hint = _HINTS.get(code)
     if code is grpc.StatusCode.UNAVAILABLE:
         closed = _CLOSED if details.startswith("failed to connect") and "Socket closed" in details else None
-        hint = _tls_failure(details) or closed or hint
+        busy = _BUSY if "queue" in details else None
+        hint = _tls_failure(details) or closed or busy or hint
     return error_for(code, details, f"({hint.format(address=address)})" if hint else "")
 
 

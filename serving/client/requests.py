@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +13,8 @@ from serving.client.examples import Features, fill_input
 from serving.errors import InvalidInputError, UsageError
 from serving.protocol import messages as wire
 from serving.protocol.casting import cast_input
-from serving.protocol.codec import CodecError, encode_content
+from serving.protocol.codec import CodecError
+from serving.protocol.predict_bytes import encode_predict
 from serving.protocol.signature import TensorSpec
 
 __all__ = ["ModelKey", "multi_inference_request", "predict_request", "with_examples", "with_spec"]
@@ -50,23 +52,27 @@ def _fill_spec(spec: Any, key: ModelKey, signature: str | None) -> None:
 def predict_request(
     key: ModelKey,
     signature: str | None,
-    output_filter: Iterable[str],
+    output_filter: tuple[str, ...],
     specs: Mapping[str, TensorSpec],
     inputs: Mapping[str, ArrayLike],
-) -> Any:
+) -> bytes:
     """A Predict request, each input of `specs` cast to its dtype.
 
     Raises:
         InvalidInputError: an input cannot be cast without loss, or not be sent at all.
     """
-    request = with_spec(wire.PredictRequest(output_filter=output_filter), key, signature)
-    for name, value in inputs.items():
-        array = cast_input(specs[name], value) if name in specs else np.asarray(value)
-        try:
-            encode_content(array, request.inputs[name])
-        except CodecError as error:
-            raise InvalidInputError(f"Input `{name}` cannot be sent: {error}") from error
-    return request
+    arrays = {
+        name: cast_input(specs[name], value) if name in specs else np.asarray(value) for name, value in inputs.items()
+    }
+    try:
+        return encode_predict(_predict_head(key, signature, output_filter), arrays)
+    except CodecError as error:
+        raise InvalidInputError(str(error)) from error
+
+
+@functools.lru_cache(maxsize=256)
+def _predict_head(key: ModelKey, signature: str | None, output_filter: tuple[str, ...]) -> bytes:
+    return with_spec(wire.PredictRequest(output_filter=output_filter), key, signature).SerializeToString()
 
 
 def with_examples(request: Any, examples: Iterable[Features], context: Features | None) -> Any:

@@ -35,20 +35,19 @@ _MODEL = "/tensorflow.serving.ModelService"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Method:
-    """A method of the API: its path, and the messages it takes and gives."""
+    """A method of the API: its path, and the message it answers."""
 
     path: str
-    request: Any
     response: Any
 
 
-PREDICT = Method(f"{_PREDICTION}/Predict", wire.PredictRequest, wire.PredictResponse)
-CLASSIFY = Method(f"{_PREDICTION}/Classify", wire.ClassificationRequest, wire.ClassificationResponse)
-REGRESS = Method(f"{_PREDICTION}/Regress", wire.RegressionRequest, wire.RegressionResponse)
-MULTI_INFERENCE = Method(f"{_PREDICTION}/MultiInference", wire.MultiInferenceRequest, wire.MultiInferenceResponse)
-METADATA = Method(f"{_PREDICTION}/GetModelMetadata", wire.GetModelMetadataRequest, wire.GetModelMetadataResponse)
-STATUS = Method(f"{_MODEL}/GetModelStatus", wire.GetModelStatusRequest, wire.GetModelStatusResponse)
-RELOAD = Method(f"{_MODEL}/HandleReloadConfigRequest", wire.ReloadConfigRequest, wire.ReloadConfigResponse)
+PREDICT = Method(f"{_PREDICTION}/Predict", wire.PredictResponse)
+CLASSIFY = Method(f"{_PREDICTION}/Classify", wire.ClassificationResponse)
+REGRESS = Method(f"{_PREDICTION}/Regress", wire.RegressionResponse)
+MULTI_INFERENCE = Method(f"{_PREDICTION}/MultiInference", wire.MultiInferenceResponse)
+METADATA = Method(f"{_PREDICTION}/GetModelMetadata", wire.GetModelMetadataResponse)
+STATUS = Method(f"{_MODEL}/GetModelStatus", wire.GetModelStatusResponse)
+RELOAD = Method(f"{_MODEL}/HandleReloadConfigRequest", wire.ReloadConfigResponse)
 METHODS = (PREDICT, CLASSIFY, REGRESS, MULTI_INFERENCE, METADATA, STATUS, RELOAD)
 
 
@@ -56,7 +55,7 @@ class Send(NamedTuple):
     """Ask the server, and go on with its answer or with the `grpc.RpcError`."""
 
     path: str
-    request: Any
+    request: bytes
     timeout_s: float
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "encode_content",
     "encode_values",
     "read_header",
+    "varint",
 ]
 
 DEFAULT_MAX_BYTES = 1 << 30
@@ -244,10 +245,11 @@ def encode_values(array: np.ndarray, proto: Any) -> None:
         return
     # As protobuf itself would write the field, in one piece: a million floats take 4 ms in place of 91.
     content = flat.astype(flat.dtype.newbyteorder("<"), copy=False).tobytes()
-    proto.MergeFromString(bytes([number << 3 | 2]) + _varint(len(content)) + content)
+    proto.MergeFromString(bytes([number << 3 | 2]) + varint(len(content)) + content)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number as protobuf writes lengths."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -33,6 +33,7 @@ class ScriptedServer(grpc.GenericRpcHandler):
             "Predict": [echo],
             "GetModelMetadata": [grpc.StatusCode.UNIMPLEMENTED],
         }
+        self.text = ""
         self.asked: collections.Counter[str] = collections.Counter()
         self.requests: list[bytes] = []
         self.headers: list[dict[str, Any]] = []
@@ -80,7 +81,7 @@ class ScriptedServer(grpc.GenericRpcHandler):
                 with self._lock:
                     self.running -= 1
             if isinstance(result, grpc.StatusCode):
-                context.abort(result, f"scripted {result.name}")
+                context.abort(result, self.text or f"scripted {result.name}")
                 raise AssertionError("abort raises")
             return result
 

@@ -150,6 +150,13 @@ def test_a_client_balances(connect, scripted):
         connect(scripted.address, load_balancing="random")
 
 
+def test_a_connection_is_tried_again_soon():
+    """By itself gRPC would wait for up to two minutes, and answer UNAVAILABLE meanwhile."""
+    options = dict(CONNECTION.options())
+    assert options["grpc.initial_reconnect_backoff_ms"] <= 100
+    assert options["grpc.max_reconnect_backoff_ms"] <= 1000
+
+
 def test_pings_keep_within_what_servers_allow():
     """A server ends a connection that is pinged more often than every 300 s while it is silent."""
     options = dict(CONNECTION.options())

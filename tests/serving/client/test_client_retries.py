@@ -79,6 +79,13 @@ def test_a_server_that_comes_back_is_reached(connect):
     again.stop()
 
 
+def test_a_full_queue_is_not_a_missing_server(connect, scripted):
+    scripted.text = "The batch scheduling queue to which this task was submitted is full; currently 8"
+    scripted.scripts["Predict"] = [UNAVAILABLE]
+    with pytest.raises(UnavailableError, match="more to do than it can queue"):
+        connect(scripted.address, retries=QUICK).predict("m", x=[1.0])
+
+
 def test_no_server_is_told_soon(connect, free_port):
     started = time.monotonic()
     with pytest.raises(UnavailableError, match="Is a server running there"):
