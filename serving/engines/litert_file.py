@@ -2,7 +2,7 @@
 
 TensorFlow Serving (`tflite_session.cc`) reads a metadata buffer named `signature_defs_metadata`, a FlexBuffer map from
 a signature's key to a serialised `SignatureDef`; it does not read the signatures that LiteRT's converter writes. Where
-there is no such buffer, it makes up `serving_default` from the names of the main graph's tensors.
+there is no such buffer, it makes up `serving_default` from the names of the main graph's tensors, cut at the colon.
 """
 
 from __future__ import annotations

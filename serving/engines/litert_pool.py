@@ -44,7 +44,7 @@ class Worker:
             self._fit(call, shapes)
         try:
             for index, array in zip(call.inputs, inputs, strict=True):
-                native.SetTensor(index, array, graph)
+                native.SetTensor(index, array if array.ndim else _scalar(array), graph)
             if self._keeps_state:
                 native.ResetVariableTensors()
             native.Invoke(graph)
@@ -68,6 +68,14 @@ class Worker:
                 f"Inputs of these shapes do not fit the model or one another: {_text(call, shapes)}. LiteRT: {error}"
             ) from error
         self._fitted[graph] = (call.signature.key, shapes)
+
+
+def _scalar(array: np.ndarray) -> np.ndarray:
+    """A scalar as LiteRT reads it: of one that holds a string, it would take the address for the text."""
+    if array.dtype != object:
+        return array
+    text = array.item()
+    return np.ndarray((), f"S{len(text)}", text)
 
 
 def _text(call: LiteCall, shapes: Sequence[tuple[int, ...]]) -> str:

@@ -7,9 +7,10 @@ server would show other names than ours, which is logged with both.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,23 +82,30 @@ def make_calls(interpreter: Any, facts: FileFacts, *, file: str) -> dict[str, Li
 
 
 def _plans(native: Any, facts: FileFacts, file: str) -> dict[str, _Plan]:
-    inputs, outputs = _by_tensor_name(native, native.InputIndices()), _by_tensor_name(native, native.OutputIndices())
+    inputs = {native.TensorName(int(index), _MAIN): int(index) for index in native.InputIndices()}
+    outputs = {native.TensorName(int(index), _MAIN): int(index) for index in native.OutputIndices()}
     if facts.signature_defs:
         return _from_metadata(facts.signature_defs, inputs, outputs)
+    plan = _Plan(_MAIN, _by_short_name(inputs), _by_short_name(outputs))
     written = native.GetSignatureDefs()
     if not written:
-        return {DEFAULT_KEY: _Plan(_MAIN, inputs, outputs)}
+        return {DEFAULT_KEY: plan}
     plans = {
         key: _Plan(native.GetSubgraphIndexFromSignature(key), names["inputs"], names["outputs"])
         for key, names in written.items()
     }
-    _warn_of_other_names(file, plans, {**inputs, **outputs})
+    _warn_of_other_names(file, plans, plan)
     return plans
 
 
-def _by_tensor_name(native: Any, indices: Sequence[int]) -> dict[str, int]:
-    """Tensors of the main graph under the names that TensorFlow Serving finds them by: without `:0`."""
-    return {native.TensorName(int(index), _MAIN).partition(":")[0]: int(index) for index in indices}
+def _short(name: str) -> str:
+    return name.partition(":")[0]
+
+
+def _by_short_name(tensors: Mapping[str, int]) -> dict[str, int]:
+    """Tensors without the `:0` of their names, as TensorFlow Serving shows them, where that leaves them apart."""
+    count = collections.Counter(map(_short, tensors))
+    return {_short(name) if count[_short(name)] == 1 else name: index for name, index in tensors.items()}
 
 
 def _from_metadata(
@@ -105,10 +113,8 @@ def _from_metadata(
 ) -> dict[str, _Plan]:
     message = SignatureDefMap()
     for key, content in serialised.items():
-        # Of a single signature TensorFlow Serving does not look at the key.
-        definition = message.signature_def[DEFAULT_KEY if len(serialised) == 1 else key]
         try:
-            definition.ParseFromString(content)
+            message.signature_def[key].ParseFromString(content)
         except DecodeError as error:
             raise ValueError(f"the SignatureDef `{key}` in its metadata cannot be parsed") from error
     return {
@@ -118,32 +124,32 @@ def _from_metadata(
 
 
 def _found(key: str, infos: Mapping[str, Any], tensors: Mapping[str, int]) -> dict[str, int]:
+    """The tensors that a SignatureDef names, in full or, as files of old converters have them, without the `:0`."""
     found = {}
     for name, info in infos.items():
-        tensor = info.name.partition(":")[0]
+        tensor = info.name if info.name in tensors else _short(info.name)
         if tensor not in tensors:
             raise ValueError(
-                f"the SignatureDef `{key}` in its metadata names the tensor `{tensor}` for `{name}`; the graph has "
+                f"the SignatureDef `{key}` in its metadata gives `{name}` the tensor `{info.name}`; the graph has "
                 f"{', '.join(tensors)}"
             )
         found[name] = tensors[tensor]
     return found
 
 
-def _warn_of_other_names(file: str, plans: Mapping[str, _Plan], tensors: Mapping[str, int]) -> None:
-    names = {index: name for name, index in tensors.items()}
-    plan = next((one for one in plans.values() if one.subgraph == _MAIN), _Plan(_MAIN, {}, {}))
-    other = {name: names.get(index) for name, index in (*plan.inputs.items(), *plan.outputs.items())}
-    other = {name: theirs for name, theirs in other.items() if theirs not in (None, name)}
-    if other or DEFAULT_KEY not in plans:
-        logger.warning(
-            "event=names_differ file=%s signatures=%s reason=TensorFlow Serving shows the tensors' own names, under %s "
-            "alone, where a file has no metadata for it: %s",
-            file,
-            ",".join(plans),
-            DEFAULT_KEY,
-            ", ".join(f"{name} is {theirs}" for name, theirs in other.items()),
-        )
+def _warn_of_other_names(file: str, plans: Mapping[str, _Plan], theirs: _Plan) -> None:
+    ours = plans.get(DEFAULT_KEY)
+    if ours is not None and (ours.inputs, ours.outputs) == (theirs.inputs, theirs.outputs):
+        return
+    logger.warning(
+        "event=names_differ file=%s signatures=%s reason=the file has no metadata for TensorFlow Serving, which would "
+        "show the one signature %s from the names of its tensors: %s to %s; export with the zoo, or add the metadata",
+        file,
+        ",".join(plans),
+        DEFAULT_KEY,
+        ",".join(theirs.inputs),
+        ",".join(theirs.outputs),
+    )
 
 
 def _call(native: Any, key: str, plan: _Plan) -> LiteCall:
