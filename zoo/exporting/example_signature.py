@@ -9,8 +9,9 @@ A feature goes by the name of an input and holds its values in a row, the last a
 | integers, bool | `int64_list`; a value that the input's dtype cannot hold is refused |
 | string | `bytes_list` |
 
-Of an input with a free length an example holds as many steps as it has; the shorter ones of a request are filled up
-with zeros, and so is a mask: with False.
+Every axis but the batch has a fixed size. For a feature of free length TensorFlow's parser of examples (observed in
+2.21, as `VarLenFeature`, `RaggedFeature` and `FixedLenSequenceFeature`) ends the process at bytes that claim a
+`float_list` of 2 GB or more, which anybody may send; a fixed size bounds what it writes.
 
 Shape glossary: `B` batch, `N` classes.
 """
@@ -44,7 +45,7 @@ def check_signatures(servable: Servable, form: str) -> None:
     Raises:
         UnknownNameError: there is no such signature.
         InvalidValueError: the form or the task has none.
-        ExportError: an input has more free axes than the batch and a length.
+        ExportError: an input has a free axis beside the batch.
     """
     for name in servable.signatures:
         if name != CLASSIFY:
@@ -110,15 +111,12 @@ def _wire_dtype(spec: InputSpec) -> tf.DType:
 
 
 def _feature(spec: InputSpec) -> Any:
-    dtype, sizes = _wire_dtype(spec), spec.shape[1:]
-    if None not in sizes:
-        return tf.io.FixedLenFeature(sizes, dtype)
-    if None in sizes[1:]:
+    if None in spec.shape[1:]:
         raise ExportError(
-            f"`{spec.name}` has the shape {list(spec.shape)}: of an input of the signature {CLASSIFY!r}, the batch and "
-            "the axis after it may be free, no other. Export without this signature."
+            f"Inputs of the signature {CLASSIFY!r} are free in the batch alone: TensorFlow's parser of examples is not "
+            f"safe for a free length. Received: `{spec.name}` {list(spec.shape)}. Export without this signature."
         )
-    return tf.io.FixedLenSequenceFeature(sizes[1:], dtype, allow_missing=True)
+    return tf.io.FixedLenFeature(spec.shape[1:], _wire_dtype(spec))
 
 
 def _cast(spec: InputSpec, tensor: tf.Tensor) -> tf.Tensor:
