@@ -100,7 +100,11 @@ def test_the_command_line_works_alone(alone, address, tmp_path, images):
     assert done.stdout.startswith("conv, version 2\nrow  class")
 
 
-@pytest.mark.parametrize("command", [("bench", "localhost:1", "m")], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command",
+    [("bench", "localhost:1", "m"), ("token", "list"), ("deploy", "compose", ".", "--out", "deployment")],
+    ids=lambda command: command[0],
+)
 def test_a_command_that_needs_the_server_says_so(alone, command):
     done = run(alone, MAIN, *command)
     assert (done.returncode, done.stdout) == (1, "")
