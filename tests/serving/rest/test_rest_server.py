@@ -1,0 +1,198 @@
+"""The server's life: port, drain, connections that do nothing, TLS."""
+
+import concurrent.futures
+import contextlib
+import socket
+import ssl
+import sys
+import time
+
+import httpx
+import pytest
+
+from serving.errors import ServerStartError
+from serving.rest import connections
+from serving.rest.server import RestServer
+from serving.security.tls import TLSOptions
+
+SPIN = {"signature_name": "spin", "inputs": 0.6}
+
+
+def spin(port: int) -> httpx.Response:
+    return httpx.post(f"http://127.0.0.1:{port}/v1/models/double:predict", json=SPIN, timeout=30)
+
+
+def test_a_taken_port_is_named_before_anything_is_loaded(rest_server):
+    with pytest.raises(ServerStartError, match=f"{rest_server.rest_port}.*--rest-port"):
+        RestServer(rest_server.service, host="127.0.0.1", port=rest_server.rest_port)
+
+
+def test_a_server_that_never_started_is_stopped(rest_server):
+    server = RestServer(rest_server.service, host="127.0.0.1", port=0)
+    server.stop(1)
+    with socket.socket() as again:
+        again.bind(("127.0.0.1", server.port))
+
+
+def test_the_port_may_be_shared_on_request(rest_server, other_rest):
+    first = other_rest(reuse_port=True)
+    second = RestServer(rest_server.service, host="127.0.0.1", port=first.port, reuse_port=True)
+    second.start()
+    assert second.port == first.port
+    second.stop(1)
+
+
+def test_what_runs_is_finished_and_nothing_new_is_taken(other_rest):
+    server = other_rest()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(spin, server.port)
+        time.sleep(0.3)
+        started = time.monotonic()
+        server.stop(10)
+        assert time.monotonic() - started < 5
+        assert running.result().json()["outputs"] > 0
+    with pytest.raises(httpx.ConnectError):
+        spin(server.port)
+
+
+def test_what_outlasts_the_grace_is_answered_503(other_rest):
+    server = other_rest()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(spin, server.port)
+        time.sleep(0.3)
+        started = time.monotonic()
+        server.stop(0.1)
+        assert time.monotonic() - started < 0.6
+        response = running.result()
+    assert response.status_code == 503
+    assert "going down" in response.json()["error"]
+
+
+def test_a_draining_server_is_not_ready(other_rest):
+    server = other_rest()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+        assert client.get("/readyz").json() == {"ready": True, "models": 5, "available": 4}
+        server._readiness.draining = True
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert response.json()["ready"] is False
+        assert client.get("/livez").status_code == 200
+
+
+def closed_after(connection: socket.socket) -> float:
+    """Seconds until the server ends a connection."""
+    started = time.monotonic()
+    connection.settimeout(5)
+    with contextlib.suppress(ConnectionError):
+        assert connection.recv(1000) == b""
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /livez HTTP/1.1\r\nx: "], ids=["nothing", "half a head"])
+def test_a_connection_without_a_request_is_ended(other_rest, monkeypatch, sent):
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 0.3)
+    server = other_rest()
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(sent)
+        assert 0.2 < closed_after(connection) < 3
+
+
+def test_connections_beyond_the_limit_are_answered_503(other_rest, monkeypatch):
+    monkeypatch.setattr(connections, "CROWDED_HEAD_TIMEOUT_S", 0.3)
+    server = other_rest(max_connections=3)
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(3)]
+        refused = httpx.get(f"http://127.0.0.1:{server.port}/livez")
+        assert refused.status_code == 503
+        fourth = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        assert closed_after(fourth) < 3
+        idle.pop().close()
+        time.sleep(0.1)
+        assert httpx.get(f"http://127.0.0.1:{server.port}/livez").status_code == 200
+
+
+def test_a_client_that_never_reads_is_dropped(other_rest, monkeypatch):
+    monkeypatch.setattr(connections, "WRITE_TIMEOUT_S", 0.3)
+    server = other_rest()
+    text = b'{"signature_name": "echo", "inputs": "' + b"x" * 20_000_000 + b'"}'
+    head = f"POST /v1/models/double:predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(text)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head + text)
+        deadline = time.monotonic() + 10
+        while server._server.server_state.connections:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert httpx.get(f"http://127.0.0.1:{server.port}/livez").status_code == 200
+
+
+def test_nothing_is_told_of_the_software(rest):
+    assert "server" not in rest.get("/livez").headers
+
+
+@pytest.fixture(scope="module")
+def pems(tmp_path_factory):
+    """server and next, client and stranger."""
+    import pathlib
+
+    sys.path.append(str(pathlib.Path(__file__).parents[1] / "security"))
+    import certificate_files as files
+
+    path = tmp_path_factory.mktemp("certificates")
+    for authority in ("ca", "other_ca"):
+        files.make_authority(path, authority)
+    for name in ("server", "next", "client"):
+        files.make_certificate(path, name, "ca")
+    files.make_certificate(path, "stranger", "other_ca")
+    return path
+
+
+def client_context(pems, client: str | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(pems / "ca.pem"))
+    if client:
+        context.load_cert_chain(pems / f"{client}.pem", pems / f"{client}.key")
+    return context
+
+
+def test_mutual_tls_names_the_caller(other_rest, pems, tmp_path):
+    import json
+
+    from serving.security.gate import Gate, GateOptions
+
+    log = tmp_path / "access.log"
+    tls = TLSOptions(cert=pems / "server.pem", key=pems / "server.key", client_ca=pems / "ca.pem")
+    server = other_rest(gate=Gate.open(GateOptions(access_log=str(log))), tls=tls)
+    url = f"https://localhost:{server.port}/v1/models/double"
+    assert httpx.get(url, verify=client_context(pems, "client")).status_code == 200
+    assert json.loads(log.read_text())["caller"] == "client"
+    for client in (None, "stranger"):
+        with pytest.raises(httpx.TransportError):
+            httpx.get(url, verify=client_context(pems, client))
+
+
+def test_a_renewed_certificate_is_taken_without_a_restart(other_rest, pems, tmp_path, monkeypatch):
+    import shutil
+
+    from serving.rest import server as room
+
+    monkeypatch.setattr(room, "RENEWAL_TICKS", 1)
+    for ending in ("pem", "key"):
+        shutil.copy(pems / f"server.{ending}", tmp_path / f"mine.{ending}")
+    server = other_rest(tls=TLSOptions(cert=tmp_path / "mine.pem", key=tmp_path / "mine.key"))
+
+    def shown() -> bytes:
+        with (
+            socket.create_connection(("localhost", server.port), timeout=10) as plain,
+            client_context(pems).wrap_socket(plain, server_hostname="localhost") as secure,
+        ):
+            return secure.getpeercert(binary_form=True) or b""
+
+    def der_of(name: str) -> bytes:
+        return ssl.PEM_cert_to_DER_cert((pems / f"{name}.pem").read_text())
+
+    assert shown() == der_of("server")
+    for ending in ("pem", "key"):
+        shutil.copy(pems / f"next.{ending}", tmp_path / f"mine.{ending}")
+    deadline = time.monotonic() + 10
+    while shown() != der_of("next"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
