@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import re
+from typing import Any
 
-__all__ = ["ASSET_READERS", "PRINTS", "RESTORES", "SAVES", "SAVE_HELPERS", "allowed_ops", "reason"]
+__all__ = ["ASSET_READERS", "RESTORES", "SAVES", "SAVE_HELPERS", "allowed_ops", "names_no_file", "reason"]
 
 ASSET_READERS = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "ReadFile"})
 """Read a file into a table or a string: let pass in the initialisation, where the file is one of the SavedModel's own
@@ -17,8 +18,14 @@ SAVES = frozenset({"SaveV2", "MergeV2Checkpoints"})
 """Write variables: let pass where nothing that the server runs reaches them. Every SavedModel holds them."""
 SAVE_HELPERS = frozenset({"ShardedFilename", "ShardedFilespec"})
 """Make names of files out of strings, and touch no file."""
-PRINTS = frozenset({"PrintV2"})
-"""Prints; its attribute may name a file."""
+_STREAMS = re.compile(rb"|stdout|stderr|log\((info|warning|error)\)")
+_DESCRIPTORS = re.compile(rb"|local://|bytes://.*", re.DOTALL)
+HARMLESS_ATTRIBUTES = {
+    "PrintV2": ("output_stream", _STREAMS),
+    "DecodeProtoV2": ("descriptor_source", _DESCRIPTORS),
+    "EncodeProto": ("descriptor_source", _DESCRIPTORS),
+}
+"""Operations whose attribute may name a file: let pass where it has this form, and names none."""
 
 _PYTHON = "runs Python code that is not in the file"
 _FILES = "reads or writes files"
@@ -47,6 +54,12 @@ def allowed_ops() -> frozenset[str]:
     text = importlib.resources.files("serving.security").joinpath("allowed_ops.txt").read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))
     return frozenset(name for line in lines for name in line.split()) | SAVE_HELPERS
+
+
+def names_no_file(node: Any) -> bool:
+    """Whether a node is one of `HARMLESS_ATTRIBUTES`, and harmless."""
+    name, form = HARMLESS_ATTRIBUTES.get(node.op, ("", None))
+    return form is not None and form.fullmatch(node.attr[name].s) is not None
 
 
 def reason(op: str) -> str:

@@ -23,7 +23,6 @@ __all__ = ["scan"]
 BINARY = "saved_model.pb"
 TEXT = "saved_model.pbtxt"
 MAX_NAMED = 5
-_STREAMS = frozenset({b"", b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(error)"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,14 +55,14 @@ def _read(path: pathlib.Path) -> Any:
 
     message: Any = saved_model_pb2.SavedModel()
     file = path / BINARY if (path / BINARY).exists() else path / TEXT
+    if not file.is_file():  # a pipe or a device under that name would never end
+        raise ModelLoadError(f"{path.name}: there is neither {BINARY} nor {TEXT} as a file; export the model again.")
     try:
         content = file.read_bytes()
         if file.name == BINARY:
             message.ParseFromString(content)
         else:
             text_format.Parse(content.decode("utf-8"), message)
-    except FileNotFoundError:
-        raise ModelLoadError(f"{path.name}: there is neither {BINARY} nor {TEXT}; export the model again.") from None
     except (DecodeError, text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise ModelLoadError(
             f"{path.name}: {file.name} is no SavedModel ({type(error).__name__}: {str(error)[:200]}); it is damaged or "
@@ -88,7 +87,7 @@ def _findings(path: pathlib.Path, meta_graph: Any, allowed: frozenset[str]) -> I
             continue
         elif op in graph_files.CHECKED:
             special.append((scope, node))
-        elif not (op in graph_ops.PRINTS and node.attr["output_stream"].s in _STREAMS):
+        elif not graph_ops.names_no_file(node):
             yield _Finding(op, _place(scope, node), graph_ops.reason(op))
     for scope, node, reason in graph_files.refused(path, meta_graph, functions, telling, special):
         yield _Finding(node.op, _place(scope, node), reason)

@@ -39,10 +39,10 @@ def scan_tflite(path: pathlib.Path, *, allowed_ops: frozenset[str] = frozenset()
         ModelLoadError: PERMISSION_DENIED, it holds another custom operation; DATA_LOSS, it cannot be parsed.
     """
     name = f"{path.parent.name}: {path.name}"
+    if not path.is_file():
+        raise ModelLoadError(f"{name} is missing, or no file; export the model again.")
     try:
         found = sorted(set(custom_ops(path.read_bytes())))
-    except FileNotFoundError:
-        raise ModelLoadError(f"{name} is missing; export the model again.") from None
     except (struct.error, ValueError) as error:
         raise ModelLoadError(
             f"{name} is no LiteRT model ({error}); it is damaged or half copied. Copy or export it again."

@@ -51,6 +51,16 @@ def print_to_file(x: Any) -> Any:
         return tf.identity(x)
 
 
+def decode_by_file(x: Any) -> Any:
+    return decode_proto(x, "/etc/passwd")
+
+
+def decode_proto(x: Any, descriptors: str) -> Any:
+    """The field `type_url` of a serialised `google.protobuf.Any`."""
+    options = {"message_type": "google.protobuf.Any", "field_names": ["type_url"], "output_types": [tf.string]}
+    return tf.raw_ops.DecodeProtoV2(bytes=x, descriptor_source=descriptors, **options).values[0]
+
+
 def read_lines(x: Any) -> Any:
     return tf.data.TextLineDataset(x).reduce(tf.constant(""), lambda before, line: before + line)
 
@@ -83,6 +93,7 @@ ACTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "write_file": (write_file, "WriteFile"),
     "matching_files": (lambda x: tf.io.matching_files(x)[0], "MatchingFiles"),
     "print to a file": (print_to_file, "PrintV2"),
+    "decode by a file": (decode_by_file, "DecodeProtoV2"),
     "lines of a file": (read_lines, "TextLineDataset"),
     "restore": (restore, "RestoreV2"),
     "save": (save, "SaveV2"),

@@ -1,6 +1,7 @@
 """Hostile graphs are refused wherever they hide what they do; what exporters write passes."""
 
 import itertools
+import os
 import pathlib
 import shutil
 import time
@@ -34,6 +35,7 @@ def refusal(path: pathlib.Path, allowed: frozenset[str] = frozenset()) -> str:
         "write_file",
         "matching_files",
         "print to a file",
+        "decode by a file",
         "lines of a file",
         "restore",
         "save",
@@ -293,6 +295,17 @@ def test_everyday_preprocessing_passes(tmp_path, hostile):
     scan(tmp_path / "1")
 
 
+@pytest.mark.parametrize("descriptors", [b"local://", b"bytes://\n\x00"], ids=["TensorFlow's", "its own"])
+def test_messages_are_decoded_by_what_the_graph_holds(tmp_path, hostile, descriptors):
+    hostile.write_hostile(tmp_path / "1", lambda x: hostile.decode_proto(x, "local://"), "signature")
+    message = hostile.read(tmp_path / "1")
+    for function in message.meta_graphs[0].graph_def.library.function:
+        for node in (node for node in function.node_def if node.op == "DecodeProtoV2"):
+            node.attr["descriptor_source"].s = descriptors
+    hostile.write(tmp_path / "1", message)
+    scan(tmp_path / "1")
+
+
 @pytest.mark.parametrize("name", ["conv", "sequence", "any_rank", "double"])
 def test_what_the_server_is_tested_with_passes(saved_models, name):
     scan(saved_models / name)
@@ -327,7 +340,8 @@ def test_weights_are_read_from_an_asset_alone(harmless, hostile, as_asset):
 
 
 @pytest.mark.parametrize("form", ["plain", "packed"])
-def test_the_zoos_exports_pass(tmp_path, form):
+@pytest.mark.parametrize("signatures", [(), ("classify",)], ids=["predict", "classify"])
+def test_the_zoos_exports_pass(tmp_path, form, signatures):
     import keras
 
     import zoo
@@ -335,7 +349,7 @@ def test_the_zoos_exports_pass(tmp_path, form):
     image = keras.Input((6, 6, 1), name="image")
     hidden = keras.layers.Flatten()(keras.layers.Conv2D(8, 3, activation="relu")(image))
     model = keras.Model(image, {"logits": keras.layers.Dense(3)(hidden)})
-    scan(zoo.export(model, tmp_path, name="m", form=form).path)
+    scan(zoo.export(model, tmp_path, name="m", form=form, signatures=signatures).path)
 
 
 def test_the_text_form_is_scanned_where_there_is_no_other(tmp_path, hostile):
@@ -354,6 +368,15 @@ def test_what_is_no_saved_model_cannot_be_loaded(tmp_path, form):
     with pytest.raises(ModelLoadError) as caught:
         scan(tmp_path)
     assert caught.value.code is grpc.StatusCode.DATA_LOSS
+
+
+def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(tmp_path):
+    """And does not turn the scan to the other file, which TensorFlow would not read."""
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "saved_model.pb")
+    (tmp_path / "pipe" / "saved_model.pbtxt").write_text("")
+    with pytest.raises(ModelLoadError, match="neither"):
+        scan(tmp_path / "pipe")
 
 
 def test_a_truncated_or_damaged_file_never_crashes_the_scan(tmp_path, vocabulary_model, hostile):
