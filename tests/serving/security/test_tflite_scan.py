@@ -1,5 +1,7 @@
 """LiteRT models: custom operations are refused by name, damaged files are told apart."""
 
+import struct
+
 import grpc
 import pytest
 
@@ -65,6 +67,31 @@ def test_another_file_cannot_be_loaded(tmp_path, content):
     with pytest.raises(ModelLoadError, match="is no LiteRT model") as caught:
         scan_tflite(tmp_path / "model.tflite")
     assert caught.value.code is grpc.StatusCode.DATA_LOSS
+
+
+def test_a_list_of_fields_before_the_file_is_damage(tmp_path):
+    """Python would count such an offset from the file's end."""
+    (tmp_path / "model.tflite").write_bytes(struct.pack("<I4si", 8, b"TFL3", 100) + bytes(200))
+    with pytest.raises(ModelLoadError, match="lies before its beginning"):
+        scan_tflite(tmp_path / "model.tflite")
+
+
+@pytest.mark.parametrize("claim", ["name", "count"])
+def test_a_length_beyond_the_file_is_damage(reads, tmp_path, claim):
+    content = reads.read_bytes()
+    name = content.index(b"FlexReadFile") - 4
+    place = name if claim == "name" else _operator_codes(content)
+    (tmp_path / "model.tflite").write_bytes(content[:place] + struct.pack("<I", 2**32 - 1) + content[place + 4 :])
+    with pytest.raises(ModelLoadError, match="is no LiteRT model"):
+        scan_tflite(tmp_path / "model.tflite")
+
+
+def _operator_codes(content: bytes) -> int:
+    """Where the vector of operator codes begins."""
+    (root,) = struct.unpack_from("<I", content)
+    fields = root - struct.unpack_from("<i", content, root)[0]
+    field = root + struct.unpack_from("<H", content, fields + 6)[0]
+    return field + struct.unpack_from("<I", content, field)[0]
 
 
 def test_a_missing_file_cannot_be_loaded(tmp_path):
