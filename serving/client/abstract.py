@@ -33,7 +33,7 @@ class AbstractClient(abc.ABC):
         allow_insecure_token: send the token without TLS to another machine, too.
         retries: when a request is sent again.
         load_balancing: "pick_first", or "round_robin" over all addresses of the host's name (a headless service).
-        max_message_bytes: largest answer accepted.
+        max_message_bytes: largest answer accepted, and largest array made of one.
 
     Raises:
         UsageError: `address` is not of that form, a file of `tls` cannot be read, or a token would travel unencrypted.
@@ -61,12 +61,9 @@ class AbstractClient(abc.ABC):
             max_message_bytes=max_message_bytes,
         )
         self.address = address
-        self._calls = Calls(address, retries or Retries())
+        self._calls = Calls(address, retries or Retries(), max_message_bytes)
         self._channel = self._connection.open(self._transport)
-        self._methods = {
-            method.path: self._channel.unary_unary(method.path, response_deserializer=method.response.FromString)
-            for method in METHODS
-        }
+        self._methods = {method.path: self._channel.unary_unary(method.path) for method in METHODS}  # bytes to bytes
 
     def _closed_error(self) -> UsageError:
         return UsageError(f"The client of {self.address} is closed; open a new one.")

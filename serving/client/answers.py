@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from serving.errors import RequestError
 from serving.protocol import messages as wire
@@ -21,6 +22,7 @@ __all__ = [
     "VersionState",
     "read_classes",
     "read_inferences",
+    "read_message",
     "read_metadata",
     "read_outputs",
     "read_regressions",
@@ -71,26 +73,47 @@ class Inferences:
     regressions: Mapping[str, np.ndarray]
 
 
-def read_outputs(response: Any) -> dict[str, np.ndarray]:
-    """The arrays of a PredictResponse, the caller's own.
+def read_message(kind: Any, content: bytes) -> Any:
+    """The message of class `kind` in `content`.
 
     Raises:
-        RequestError: an output is malformed (`DATA_LOSS`).
+        RequestError: it is malformed (`DATA_LOSS`).
     """
-    return {name: _decode(name, proto) for name, proto in response.outputs.items()}
-
-
-def _decode(name: str, proto: Any) -> np.ndarray:
     try:
-        array = decode_tensor(proto)
+        return kind.FromString(content)
+    except DecodeError as error:
+        text = f"The answer is no {kind.DESCRIPTOR.name} and cannot be read: {error}."
+        raise RequestError(grpc.StatusCode.DATA_LOSS, text) from error
+
+
+def read_outputs(response: Any, *, max_bytes: int) -> dict[str, np.ndarray]:
+    """The arrays of a PredictResponse, the caller's own.
+
+    Args:
+        response: the message.
+        max_bytes: largest array made; a few bytes can claim any size.
+
+    Raises:
+        RequestError: an output is malformed or larger (`DATA_LOSS`).
+    """
+    return {name: _decode(name, proto, max_bytes) for name, proto in response.outputs.items()}
+
+
+def _decode(name: str, proto: Any, max_bytes: int) -> np.ndarray:
+    try:
+        array = decode_tensor(proto, max_bytes=max_bytes)
     except CodecError as error:
         raise RequestError(grpc.StatusCode.DATA_LOSS, f"Output `{name}` cannot be read: {error}") from error
     return array if array.flags.writeable else array.copy()
 
 
 def read_metadata(name: str, response: Any) -> ModelMetadata:
-    """The signatures of a GetModelMetadataResponse, without TensorFlow's own."""
-    definitions = wire.SignatureDefMap.FromString(response.metadata["signature_def"].value).signature_def
+    """The signatures of a GetModelMetadataResponse, without TensorFlow's own.
+
+    Raises:
+        RequestError: they are malformed (`DATA_LOSS`).
+    """
+    definitions = read_message(wire.SignatureDefMap, response.metadata["signature_def"].value).signature_def
     return ModelMetadata(
         name=name,
         version=response.model_spec.version.value,

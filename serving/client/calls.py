@@ -39,11 +39,13 @@ class Calls:
     Args:
         address: "host:port", for messages.
         retries: when a request is sent again.
+        max_bytes: largest array made of an answer.
     """
 
-    def __init__(self, address: str, retries: Retries):
+    def __init__(self, address: str, retries: Retries, max_bytes: int):
         self._address = address
         self._retries = retries
+        self._max_bytes = max_bytes
         self._reached = False
         self._signatures: dict[ModelKey, Signatures] = {}
 
@@ -86,7 +88,8 @@ class Calls:
         def send(signatures: Signatures) -> Steps[dict[str, np.ndarray]]:
             found = signatures.get(signature or DEFAULT_SIGNATURE)
             request = requests.predict_request(key, signature, output_filter, found.inputs if found else {}, given)
-            return answers.read_outputs((yield from self._attempts(steps.PREDICT, request, deadline)))
+            response = yield from self._attempts(steps.PREDICT, request, deadline)
+            return answers.read_outputs(response, max_bytes=self._max_bytes)
 
         cached = self._signatures.get(key)
         signatures = cached if cached is not None else (yield from self._ask_signatures(key, deadline))
@@ -264,7 +267,7 @@ class Calls:
                     raise typed_error(error, self._address) from None
             else:
                 self._reached = True
-                return answer
+                return answers.read_message(method.response, answer)
             yield Pause(pause_s)
 
     def _ask_signatures(self, key: ModelKey, deadline: float) -> Steps[Signatures]:
