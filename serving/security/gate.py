@@ -217,6 +217,6 @@ def _denied(caller: Caller, call: Call) -> RequestError:
     what = f"the model {call.model!r}" if call.model else "every model"
     return RequestError(
         grpc.StatusCode.PERMISSION_DENIED,
-        f"Caller {caller.name!r} lacks the right {call.right!r} on {what}. Ask whoever runs this server for a token "
+        f"Caller {caller.name!r} lacks the right '{call.right}' on {what}. Ask whoever runs this server for a token "
         f"with it.",
     )

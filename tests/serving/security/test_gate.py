@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from serving.errors import NotFoundError, RequestError, UsageError
-from serving.security.access import ANONYMOUS, parse_rule
+from serving.security.access import ANONYMOUS, Right, parse_rule
 from serving.security.gate import Call, Gate, GateOptions
 from serving.security.limits import LimiterOptions, LimitError
 from serving.security.token_store import change_entries
@@ -91,7 +91,7 @@ def test_a_refusal_tells_nothing_of_the_model_but_the_name_asked_for(tokens):
     path, known = tokens
     gate = Gate.open(GateOptions(tokens=path))
     with pytest.raises(RequestError) as caught:
-        gate.admit(gate.authenticate(known["alice"]), call(model="secret"))
+        gate.admit(gate.authenticate(known["alice"]), call(Right.PREDICT, model="secret"))
     first, _, _ = caught.value.details.partition(".")
     assert first == "Caller 'alice' lacks the right 'predict' on the model 'secret'"
 
