@@ -118,7 +118,7 @@ def _nearest_tag(needed: Minor) -> str:
 def _minor_of_image(reference: str) -> Minor | None:
     """What the tag says, also where a digest follows it; other people's tags follow other versions."""
     name, _, tag = reference.split("@")[0].rpartition(":")
-    return minor_of(tag) if name.rsplit("/", 1)[-1] == "serving" and "/" not in tag else None
+    return minor_of(tag) if name.rsplit("/", 1)[-1] == "serving" else None
 
 
 def _spelled(minor: Minor) -> str:

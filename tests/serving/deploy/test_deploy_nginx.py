@@ -5,7 +5,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from front_harness import NGINX, needs_nginx, nginx_version
+from front_harness import PROGRAMS, needs_nginx, nginx_version
 
 from serving.deploy.nginx import Front, Upstream, quoted, version_of_image
 from serving.errors import UsageError
@@ -73,6 +73,7 @@ def test_metrics_of_several_servers_are_kept_apart():
 
 
 @needs_nginx
+@pytest.mark.parametrize("program", PROGRAMS, ids=[str(number) for number in range(len(PROGRAMS))])
 @pytest.mark.parametrize(
     ("servers", "tokens", "mutual", "resolver"),
     [
@@ -83,17 +84,17 @@ def test_metrics_of_several_servers_are_kept_apart():
         if choice[1] or choice[2]
     ],
 )
-def test_nginx_takes_every_choice(tmp_path, certificates, servers, tokens, mutual, resolver):
-    if resolver and nginx_version() < (1, 27, 3):
+def test_nginx_takes_every_choice(tmp_path, certificates, program, servers, tokens, mutual, resolver):
+    if resolver and nginx_version(program) < (1, 27, 3):
         pytest.skip("needs nginx 1.27.3, which can resolve a server again")
     (tmp_path / "tokens.map").write_text('"Bearer 00" "caller";\n')
     text = front(
         upstreams=servers, uses_tokens=tokens, uses_client_certificates=mutual, resolver=resolver,
-        version=nginx_version(), state_dir=str(tmp_path), tls_dir=str(certificates),
+        version=nginx_version(program), state_dir=str(tmp_path), tls_dir=str(certificates),
         tokens_file=str(tmp_path / "tokens.map"), access_log=str(tmp_path / "access.log"),
     ).render()  # fmt: skip
     (tmp_path / "nginx.conf").write_text(text)
-    command = [str(NGINX), "-t", "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)]
+    command = [program, "-t", "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)]
     checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
     assert "[warn]" not in checked.stderr

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
-from front_harness import Running, needs_nginx, predict, start_server
+from front_harness import PROGRAMS, Running, needs_nginx, predict, start_server
 
 from serving.deploy.root import read_root
 from serving.deploy.saved_model import tensorflow_version
@@ -92,10 +92,13 @@ class Load:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("retries", [False, True], ids=["client without retries", "client with retries"])
-def test_a_server_killed_under_load_costs_no_request(double_root, certificates, tmp_path, retries):
+@pytest.mark.parametrize(
+    ("program", "retries"),
+    [*((program, False) for program in PROGRAMS), *((program, True) for program in PROGRAMS[:1])],
+)
+def test_a_server_killed_under_load_costs_no_request(double_root, certificates, tmp_path, program, retries):
     servers = [start_server(double_root) for _ in range(2)]
-    running = Running(tmp_path, certificates, [port for _, port in servers], requests_per_s=100_000)
+    running = Running(tmp_path, certificates, [port for _, port in servers], requests_per_s=100_000, program=program)
     try:
         load = Load(running, *([("grpc.service_config", RETRYING)] if retries else []))
         time.sleep(2)

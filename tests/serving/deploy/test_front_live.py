@@ -1,8 +1,11 @@
 """The nginx that `deploy` renders, run for real: TLS, tokens, certificates, limits, errors and the log."""
 
+import concurrent.futures
 import http.client
 import json
+import signal
 import subprocess
+import time
 
 import grpc
 import pytest
@@ -13,6 +16,7 @@ from front_harness import (
     STATUS,
     TOKEN,
     FakeRest,
+    Running,
     call,
     needs_nginx,
     predict,
@@ -155,3 +159,19 @@ def test_a_client_certificate_is_asked_for(lone_front, uses_tokens):
         assert entry["caller"] == ("team-a" if uses_tokens else "CN=caller")
         if uses_tokens:
             assert refusal(channel, token=None).code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_request_under_way_is_answered_when_nginx_ends(tmp_path, certificates, fake_server, monkeypatch):
+    """What a pod does with its preStop over: SIGQUIT, no new connections, and an exit when the last answer is out."""
+    ending = Running(tmp_path, certificates, [fake_server.port])
+    monkeypatch.setattr(fake_server, "delay_s", 1.0)
+    with ending.channel() as channel, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(predict, channel, 21.0)
+        time.sleep(0.4)
+        ending.process.send_signal(signal.SIGQUIT)
+        time.sleep(0.2)
+        with ending.channel(("grpc.use_local_subchannel_pool", 1)) as late:
+            assert refusal(late).code() is grpc.StatusCode.UNAVAILABLE
+        assert under_way.result() == 42.0
+    ending.process.communicate(timeout=10)
+    assert ending.process.returncode == 0
