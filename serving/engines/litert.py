@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import numpy as np
@@ -20,9 +20,9 @@ import numpy as np
 from serving.engines.abstract import AbstractPredictor
 from serving.engines.litert_file import FileFacts, read_facts
 from serving.engines.litert_pool import InterpreterPool, Worker
-from serving.engines.litert_runtime import new_interpreter
-from serving.engines.litert_signatures import make_calls
-from serving.errors import ModelLoadError
+from serving.engines.litert_runtime import has_package, new_interpreter
+from serving.engines.litert_signatures import LiteCall, make_calls
+from serving.errors import InvalidInputError, ModelLoadError
 from serving.protocol.signature import Signature
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ __all__ = ["FILE", "LiteRTPredictor", "is_passing"]
 FILE = "model.tflite"
 TRIAL_TIMEOUT_S = 120.0  # TensorFlow's import alone can take 20 s on a machine under load
 _FLEX = "Flex"
-_MAIN = 0
+_UNRESOLVED = "unresolved custom op"
 
 
 class LiteRTPredictor(AbstractPredictor):
@@ -61,11 +61,11 @@ class LiteRTPredictor(AbstractPredictor):
             interpreter = new_interpreter(self._content)
             self._facts = read_facts(self._content)
             _refuse_flex(path, self._facts)
-            interpreter._interpreter.AllocateTensors(_MAIN)
             self._calls = make_calls(interpreter, self._facts, file=str(path / FILE))
+            _refuse_windows(path, self._facts, self._calls)
+            first = [interpreter] if _allocate(interpreter, self._calls) else []
         except (ValueError, RuntimeError) as error:
             raise _load_error(path, error, self._content) from error
-        first = [interpreter]
         self._pool = InterpreterPool(
             lambda: self._worker(first.pop() if first else new_interpreter(self._content)),
             limit=num_interpreters or os.cpu_count() or 1,
@@ -95,7 +95,11 @@ class LiteRTPredictor(AbstractPredictor):
 
     def run(self, key: str, inputs: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
         """All outputs of signature `key`; waits while as many calls run as there may be interpreters."""
-        return self._pool.run(self._calls[key], inputs)
+        call = self._calls[key]
+        if not all(array.size for array in inputs):  # some of LiteRT's kernels end the process on one
+            empty = next(name for name, array in zip(call.signature.inputs, inputs, strict=True) if not array.size)
+            raise InvalidInputError(f"Input `{empty}` is empty, which LiteRT cannot take. Send at least one element.")
+        return self._pool.run(call, inputs)
 
     def close(self) -> None:
         """Free the interpreters and the file's bytes."""
@@ -128,8 +132,37 @@ def _refuse_flex(path: pathlib.Path, facts: FileFacts) -> None:
         )
 
 
+def _refuse_windows(path: pathlib.Path, facts: FileFacts, calls: Mapping[str, LiteCall]) -> None:
+    # A request could end the process: see `litert_runtime`.
+    inputs = (spec for call in calls.values() for spec in call.signature.inputs.values())
+    if facts.has_windows and not has_package() and any(None in (spec.shape or ())[1:] for spec in inputs):
+        raise ModelLoadError(
+            f"{path.name}: {FILE} holds convolutions over inputs of any size, and the LiteRT inside TensorFlow ends "
+            f"the process when a request is smaller than their window. Install `ai-edge-litert`, whose LiteRT refuses "
+            f"such a request, or serve the SavedModel.",
+            grpc.StatusCode.FAILED_PRECONDITION,
+        )
+
+
+def _allocate(interpreter: Any, calls: Mapping[str, LiteCall]) -> bool:
+    """Whether every graph fits together at the sizes that stand in the file, which are 1 where any will do.
+
+    Not so, of a sequence for one, where windows are cut from it that are longer: no fault, and the requests' sizes
+    are others. Raises where they are not, or where an operation is missing.
+    """
+    for call in calls.values():
+        try:
+            interpreter._interpreter.AllocateTensors(call.subgraph)
+        except (ValueError, RuntimeError) as error:
+            is_open = any(None in (spec.shape or ()) for spec in call.signature.inputs.values())
+            if _UNRESOLVED in str(error) or not is_open:
+                raise
+            return False
+    return True
+
+
 def _load_error(path: pathlib.Path, error: Exception, content: bytes) -> ModelLoadError:
-    if "unresolved custom op" in str(error):
+    if _UNRESOLVED in str(error):
         names = ", ".join(read_facts(content).custom_ops)
         return ModelLoadError(
             f"{path.name}: {FILE} holds operations that LiteRT does not have: {names}. Convert without custom "

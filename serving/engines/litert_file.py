@@ -16,6 +16,7 @@ from serving.engines.litert_runtime import schema
 __all__ = ["FileFacts", "read_facts"]
 
 METADATA = b"signature_defs_metadata"
+WINDOWS = ("CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,11 +26,13 @@ class FileFacts:
     Args:
         custom_ops: names of the operations that are not LiteRT's own, `Flex...` for one of TensorFlow's.
         signature_defs: serialised `SignatureDef`s by key; empty without the buffer.
+        has_windows: whether it holds a convolution.
         keeps_state: whether a tensor keeps its value from one call to the next, as a fused LSTM's do.
     """
 
     custom_ops: tuple[str, ...]
     signature_defs: Mapping[str, bytes]
+    has_windows: bool
     keeps_state: bool
 
 
@@ -40,10 +43,14 @@ def read_facts(content: bytes) -> FileFacts:
         ValueError: the metadata is no FlexBuffer map of strings.
     """
     model: Any = schema().Model.GetRootAs(content)
-    names = {name for code in _items(model, "OperatorCodes") if (name := code.CustomCode())}
+    codes = list(_items(model, "OperatorCodes"))
+    names = {name for code in codes if (name := code.CustomCode())}
+    known = schema().BuiltinOperator
+    windows = {getattr(known, name) for name in WINDOWS}
     return FileFacts(
         custom_ops=tuple(sorted(name.decode(errors="replace") for name in names)),
         signature_defs=_signature_defs(model),
+        has_windows=any(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) in windows for code in codes),
         keeps_state=any(
             tensor.IsVariable() for graph in _items(model, "Subgraphs") for tensor in _items(graph, "Tensors")
         ),

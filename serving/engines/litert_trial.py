@@ -17,7 +17,7 @@ from serving.protocol.signature import Signature
 
 __all__ = ["main"]
 
-OPEN_SIZES = (1, 3)  # of every open dimension; a resize comes in between
+OPEN_SIZES = (1, 12)  # of every open dimension; a resize comes in between
 
 
 def main(path: pathlib.Path) -> None:

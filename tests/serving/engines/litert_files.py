@@ -50,6 +50,14 @@ class Module(tf.Module):
     def echo(self, text):
         return {"row": tf.expand_dims(text, 0), "scalar": tf.reshape(tf.expand_dims(text, 0), [])}
 
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.float32, name="frames")])
+    def windows(self, frames):
+        return {"features": tf.nn.conv1d(frames, tf.ones([5, 3, 2]), 1, "VALID")}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, name="x")])
+    def triples(self, x):
+        return {"triples": tf.reshape(x, [-1, 3])}
+
     @tf.function(input_signature=[tf.TensorSpec([None, 1024], tf.float32, name="x")])
     def dense(self, x):
         return {"y": x @ self.wide}
@@ -75,12 +83,12 @@ def write_images(path: pathlib.Path) -> None:
 
 
 def write_signatures(directory: pathlib.Path) -> None:
-    """Version directories `two` and `types`, each with a `model.tflite` alone of two signatures."""
+    """Version directories `two`, `types` and `windows`, each with a `model.tflite` alone."""
     module = Module()
     saved = directory / "module"
-    functions = {name: getattr(module, name) for name in ("embed", "dense", "types", "echo")}
+    functions = {name: getattr(module, name) for name in ("embed", "dense", "types", "echo", "windows", "triples")}
     tf.saved_model.save(module, str(saved), signatures=functions)
-    for name, keys in (("two", ["embed", "dense"]), ("types", ["types", "echo"])):
+    for name, keys in (("two", ["embed", "dense"]), ("types", ["types", "echo", "triples"]), ("windows", ["windows"])):
         (directory / name).mkdir()
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=keys)
         (directory / name / "model.tflite").write_bytes(converter.convert())
@@ -131,6 +139,11 @@ def make_custom(name: str) -> Callable[[Any], None]:
 def drop_signatures(model: Any) -> None:
     """Leave a file as converters wrote it before there were signatures."""
     model.signatureDefs = None
+
+
+def make_state_unfit(model: Any) -> None:
+    """Of `recurrent`, whose sizes are all fixed: no sizes of a request could mend it."""
+    model.subgraphs[0].tensors[4].shape = [1, 7]
 
 
 def make_pool_impossible(model: Any) -> None:

@@ -14,7 +14,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.engines.litert import LiteRTPredictor
 from serving.engines.litert_pool import Worker
-from serving.engines.litert_runtime import new_interpreter
+from serving.engines.litert_runtime import has_package, new_interpreter
 from serving.engines.tensorflow import TensorFlowPredictor
 from serving.errors import InvalidInputError, ModelLoadError, RequestError
 
@@ -176,6 +176,38 @@ def test_a_failed_request_leaves_nothing_behind(load, inputs, kind, code, text):
         assert caught.value.code is code
         assert caught.value.details.count("Node number") == 1  # nothing of the error before
         assert predictor.run("embed", words([[1]], [[1]]))["total"].tolist() == [[3, 4, 5]]
+
+
+def test_sizes_that_do_not_fit_the_graph_are_refused_and_others_are_not(load):
+    predictor = load("types")  # whose `triples` does not fit at the sizes of 1 that stand in the file
+    for length in (6, 2, 3):
+        x = np.ones((2, length), np.float32)
+        if length == 2:
+            with pytest.raises(InvalidInputError, match=r"do not fit the model.* x \[2, 2\]"):
+                predictor.run("triples", [x])
+        else:
+            assert predictor.run("triples", [x])["triples"].shape == (2 * length / 3, 3)
+
+
+def test_a_window_over_any_length_needs_a_library_that_checks_it(load):
+    if not has_package():
+        with pytest.raises(ModelLoadError, match="convolutions over inputs of any size.* Install `ai-edge-litert`"):
+            load("windows")
+        return
+    predictor = load("windows")
+    for length in (8, 2, 5):
+        frames = np.ones((2, length, 3), np.float32)
+        if length == 2:
+            with pytest.raises(InvalidInputError, match=r"do not fit the model.* frames \[2, 2, 3\]"):
+                predictor.run("windows", [frames])
+        else:
+            assert predictor.run("windows", [frames])["features"].shape == (2, length - 4, 2)
+
+
+def test_an_empty_input_is_refused_before_it_reaches_a_kernel(load):
+    mask, tokens = np.ones((2, 0), bool), np.ones((2, 0), np.int32)
+    with pytest.raises(InvalidInputError, match="`padding_mask` is empty, which LiteRT cannot take"):
+        load("two").run("embed", [mask, tokens])
 
 
 def test_names_come_from_the_converter_and_the_other_servers_are_logged(load, caplog):
