@@ -27,7 +27,9 @@ _FIELDS = {
 
 
 def read_ssl_config(path: pathlib.Path) -> TLSOptions:
-    """What the file says, for both transports; its texts are kept in files that only this process can open.
+    """The certificate, key and client CA that the file holds, for both transports.
+
+    They are kept in files that only this user's processes can open, and that are gone when this process ends.
 
     Args:
         path: an `SSLConfig` in protobuf's text form: `server_key`, `server_cert`, `custom_ca`, `client_verify`.
@@ -74,7 +76,7 @@ def _keep(name: str, text: str) -> pathlib.Path:
         file = os.memfd_create(name, os.MFD_CLOEXEC)
         os.fchmod(file, 0o600)
         os.write(file, text.encode())
-        return pathlib.Path(f"/proc/self/fd/{file}")
+        return pathlib.Path(f"/proc/{os.getpid()}/fd/{file}")  # by number, for the server's other processes
     directory = pathlib.Path(tempfile.mkdtemp(prefix="serving-tls-"))  # mode 0700
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     path = directory / name

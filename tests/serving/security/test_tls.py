@@ -7,6 +7,8 @@ import pathlib
 import shutil
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from concurrent import futures
 
@@ -270,6 +272,18 @@ def test_tensorflow_servings_file_is_read(tmp_path, pems, serve, verify):
     (tmp_path / "ssl.config").write_text(config_text(pems, verify))
     server = serve(read_ssl_config(tmp_path / "ssl.config"))
     assert server.ask(pems, client="client" if verify else None) == ("client" if verify else "nobody")
+
+
+def test_other_processes_of_the_server_can_open_what_the_file_held(tmp_path, pems):
+    (tmp_path / "ssl.config").write_text(config_text(pems, True))
+    tls = read_ssl_config(tmp_path / "ssl.config")
+    code = (
+        "import sys; from serving.security.tls import TLSOptions; import pathlib as p; a = map(p.Path, sys.argv[1:]);"
+    )
+    code += "TLSOptions(**dict(zip(('cert', 'key', 'client_ca'), a))).check()"
+    files = [str(path) for path in (tls.cert, tls.key, tls.client_ca)]
+    done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
