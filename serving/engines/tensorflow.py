@@ -20,7 +20,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
 from serving.engines.abstract import AbstractPredictor
-from serving.errors import ModelLoadError, RequestError, error_for
+from serving.errors import InvalidInputError, ModelLoadError, RequestError, error_for
 from serving.protocol.codec import CodecError, dtype_of_number
 from serving.protocol.signature import Signature, TensorSpec
 
@@ -84,6 +84,8 @@ class TensorFlowPredictor(AbstractPredictor):
             outputs = call.run(*inputs)
         except tf.errors.OpError as error:
             raise _request_error(error) from error
+        except UnicodeDecodeError as error:  # of TensorFlow's message, which quotes bytes of the request
+            raise InvalidInputError(_first_lines(ValueError(error.object.decode(errors="replace")))) from error
         return dict(zip(call.signature.outputs, map(_array, outputs), strict=True))
 
     def close(self) -> None:

@@ -38,6 +38,9 @@ _OPTIONS = {
     + ", ".join(f"{value:g} in {name}" for name, value in TOLERANCES.items())
     + ".",
 )
+@click.option(
+    "--classify", is_flag=True, help="Of plain and packed: a signature of tf.Examples too, for Classify; 1.2 kB packed."
+)
 @click.option("--serving-root", help="Where the server will see ROOT, for models.config: /models in the stock image.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def export(
@@ -47,6 +50,7 @@ def export(
     version: int | None,
     form: str,
     serving_root: str | None,
+    classify: bool,
     as_json: bool,
     **chosen: Any,
 ) -> None:
@@ -73,6 +77,7 @@ def export(
         form=form,
         litert=LiteRT(**given) if form == "litert" else None,
         serving_root=serving_root,
+        signatures=("classify",) if classify else (),
     )
     manifest = {key: value for key, value in published.manifest.items() if key not in ("files", "ops")}
     if as_json:

@@ -225,8 +225,9 @@ def test_a_context_that_would_fill_the_memory(half_plus_two):
         (b"garbage", "Could not parse example input, value: 'garbage'"),
         (b"\x0a\x7f", "Feature: x (data type: float) is required but could not be found."),
         (b"", "Feature: x (data type: float) is required but could not be found."),
+        (b"\xff", "Could not parse example input"),
     ],
-    ids=["text", "length beyond the end", "empty"],
+    ids=["text", "length beyond the end", "empty", "no UTF-8"],
 )
 def test_bytes_that_are_no_example_are_an_invalid_argument_of_predict(half_plus_two, content, text):
     request = PredictRequest()
