@@ -6,7 +6,7 @@ from typing import Any
 
 from serving.deploy.files import Files, yaml_text
 from serving.deploy.images import is_stock
-from serving.deploy.nginx import HEALTH_PORT, Upstream, front_for
+from serving.deploy.nginx import HEALTH_PORT, RESOLVES, Upstream, front_for, version_of_image
 from serving.deploy.options import GRPC_PORT, REST_PORT, DeployOptions
 from serving.deploy.pod import PROXY_USER, SERVER_COMMAND, SERVER_USER
 from serving.deploy.root import MOUNT, Root
@@ -30,7 +30,9 @@ def compose_files(root: Root, options: DeployOptions, image: str) -> Files:
     """
     names = [f"{options.name}-{number}" for number in range(1, options.replicas + 1)]
     upstreams = [Upstream(grpc=f"{name}:{GRPC_PORT}", rest=f"{name}:{REST_PORT}") for name in names]
-    front = front_for(options, upstreams, root.models[0].name, resolver=_DNS)
+    # A server that is made anew may get another address, which an older nginx would not hear of.
+    resolver = _DNS if version_of_image(options.proxy_image) >= RESOLVES else None
+    front = front_for(options, upstreams, root.models[0].name, resolver=resolver)
     document = {
         "name": options.name,
         "services": {**{name: _server(root, options, image) for name in names}, "proxy": _proxy(options, names)},
@@ -43,7 +45,13 @@ def compose_files(root: Root, options: DeployOptions, image: str) -> Files:
         "config/models.config": root.config,
         "config/monitoring.config": monitoring_file(),
         "README.md": render(
-            "compose.md.j2", root=root, options=options, image=image, models=root.models, proxy_user=PROXY_USER
+            "compose.md.j2",
+            root=root,
+            options=options,
+            image=image,
+            models=root.models,
+            proxy_user=PROXY_USER,
+            resolves=resolver is not None,
         ),
     }
     if options.batching:

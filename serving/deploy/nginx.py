@@ -10,9 +10,10 @@ from serving.deploy.sizing import METRICS_PATH
 from serving.deploy.templates import render
 from serving.errors import UsageError
 
-__all__ = ["HEALTH_PORT", "Front", "Upstream", "front_for", "quoted", "version_of_image"]
+__all__ = ["HEALTH_PORT", "RESOLVES", "Front", "Upstream", "front_for", "quoted", "version_of_image"]
 
 HEALTH_PORT = 9113
+RESOLVES = (1, 27, 3)  # since then a server's name can be looked up again and again
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*:[0-9]{1,5}")
 _NEWEST = (99, 0, 0)
 

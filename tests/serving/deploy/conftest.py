@@ -114,9 +114,6 @@ def make_root(tmp_path) -> Callable[..., pathlib.Path]:
 def run(capsys) -> Callable[..., tuple[int, str, str]]:
     """Run `serving deploy ...`; its exit status, standard output and standard error."""
     from serving.cli import main as cli
-    from serving.cli.deploy import deploy
-
-    cli.serving.add_command(deploy)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as exited:

@@ -132,3 +132,9 @@ def test_a_dollar_in_the_path_is_not_a_variable(written, make_root, tmp_path):
     moved = root.rename(tmp_path / "a$HOME")
     source = compose(written("compose", root=moved))["services"]["model-server-1"]["volumes"][0]["source"]
     assert source.endswith("/a$$HOME")
+
+
+def test_an_older_nginx_is_not_told_to_resolve(written):
+    files = written("compose", proxy_image="nginx:1.24.0-alpine")
+    assert "resolve" not in files["front/nginx.conf"]
+    assert "after a server was made anew" in files["README.md"]

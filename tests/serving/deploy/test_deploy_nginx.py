@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from front_harness import PROGRAMS, needs_nginx, nginx_version
 
-from serving.deploy.nginx import Front, Upstream, quoted, version_of_image
+from serving.deploy.nginx import RESOLVES, Front, Upstream, quoted, version_of_image
 from serving.errors import UsageError
 
 ONE = Upstream(grpc="127.0.0.1:8500", rest="127.0.0.1:8501")
@@ -85,7 +85,7 @@ def test_metrics_of_several_servers_are_kept_apart():
     ],
 )
 def test_nginx_takes_every_choice(tmp_path, certificates, program, servers, tokens, mutual, resolver):
-    if resolver and nginx_version(program) < (1, 27, 3):
+    if resolver and nginx_version(program) < RESOLVES:
         pytest.skip("needs nginx 1.27.3, which can resolve a server again")
     (tmp_path / "tokens.map").write_text('"Bearer 00" "caller";\n')
     text = front(

@@ -94,7 +94,10 @@ class Load:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "retries"),
-    [*((program, False) for program in PROGRAMS), *((program, True) for program in PROGRAMS[:1])],
+    [
+        *(pytest.param(program, False, id=f"nginx {number}") for number, program in enumerate(PROGRAMS)),
+        *(pytest.param(program, True, id="and a client that retries") for program in PROGRAMS[:1]),
+    ],
 )
 def test_a_server_killed_under_load_costs_no_request(double_root, certificates, tmp_path, program, retries):
     servers = [start_server(double_root) for _ in range(2)]
