@@ -55,7 +55,7 @@ def test_a_certificate_that_is_not_trusted(connect, tls_server, certificates, ho
     started = time.monotonic()
     with pytest.raises(UnavailableError, match=text):
         ask(client)
-    assert time.monotonic() - started < 0.5, "it was asked again"
+    assert time.monotonic() - started < 2.0, "it was asked again"
 
 
 def test_tls_to_a_server_without(connect, scripted, certificates):

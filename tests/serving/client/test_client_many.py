@@ -79,7 +79,7 @@ def test_what_is_on_its_way_is_cancelled(scripted):
         next(answers)
         started = time.monotonic()
         answers.close()  # pyright: ignore[reportAttributeAccessIssue]
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 2.0
 
 
 def test_what_is_on_its_way_is_cancelled_in_asyncio(scripted):
@@ -94,7 +94,7 @@ def test_what_is_on_its_way_is_cancelled_in_asyncio(scripted):
             assert len(asyncio.all_tasks()) == 1, "a task is left behind"
             return time.monotonic() - started
 
-    assert asyncio.run(ask()) < 1.0
+    assert asyncio.run(ask()) < 2.0
 
 
 @pytest.mark.parametrize(

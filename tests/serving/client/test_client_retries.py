@@ -51,16 +51,16 @@ def test_the_timeout_covers_all_attempts(connect, scripted):
     started = time.monotonic()
     with pytest.raises(UnavailableError):
         client.status("m", timeout_s=0.5)
-    assert 0.3 < time.monotonic() - started < 0.6
-    assert 5 <= scripted.asked["GetModelStatus"] <= 25
+    assert 0.3 < time.monotonic() - started < 2.0
+    assert 3 <= scripted.asked["GetModelStatus"] <= 25
 
 
 def test_the_last_attempt_has_what_is_left_of_the_timeout(connect, scripted):
-    scripted.scripts["GetModelStatus"] = [UNAVAILABLE, lambda _: time.sleep(1.0) or b""]
+    scripted.scripts["GetModelStatus"] = [lambda _: time.sleep(0.8) or UNAVAILABLE, lambda _: time.sleep(3) or b""]
     started = time.monotonic()
     with pytest.raises(DeadlineError):
-        connect(scripted.address, retries=QUICK).status("m", timeout_s=0.3)
-    assert time.monotonic() - started < 0.6
+        connect(scripted.address, retries=QUICK).status("m", timeout_s=1.2)
+    assert time.monotonic() - started < 1.8, "the second attempt had a timeout of its own"
 
 
 def test_a_server_that_comes_back_is_reached(connect):
@@ -74,7 +74,7 @@ def test_a_server_that_comes_back_is_reached(connect):
     later.start()
     started = time.monotonic()
     assert client.predict("m", x=[2.0], timeout_s=10)["x"].tolist() == [2.0]
-    assert 1.0 < time.monotonic() - started < 4.0
+    assert 1.0 < time.monotonic() - started < 6.0
     later.join()
     again.stop()
 
@@ -90,7 +90,7 @@ def test_no_server_is_told_soon(connect, free_port):
     started = time.monotonic()
     with pytest.raises(UnavailableError, match="Is a server running there"):
         connect(f"localhost:{free_port}").status("m", timeout_s=30)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 5.0
 
 
 def test_a_client_may_wait_for_a_server_to_start(connect, free_port):
