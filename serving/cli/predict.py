@@ -101,6 +101,7 @@ def predict(
     """Ask model NAME on the server at HOST:PORT.
 
     Example: serving predict localhost:8500 digits --image seven.png
+
     Example: serving predict localhost:8500 digits --input image=images.npy --batch-size 64 --output answers.npz
     """
     from serving.client import input_files, tables

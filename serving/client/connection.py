@@ -129,10 +129,16 @@ class Connection:
         return options
 
     def metadata(self) -> tuple[tuple[str, str], ...] | None:
-        """The headers of each request; a token that is a function is asked for anew."""
+        """The headers of each request; a token that is a function is asked for anew.
+
+        Raises:
+            UsageError: the token cannot be sent.
+        """
         if self.token is None:
             return None
         token = self.token if isinstance(self.token, str) else self.token()
+        if not token or not (token.isascii() and token.isprintable()):
+            raise UsageError(f"`token` must be printable ASCII. Received: {len(token)} characters that are not.")
         return (("authorization", f"Bearer {token}"),)
 
 

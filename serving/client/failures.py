@@ -24,8 +24,8 @@ _TLS_FAILURES = {
     "Failed to create security handshaker": "The certificate or key given for TLS cannot be used.",
 }
 _CLOSED = (
-    "The server at {address} closed the connection at once. It may want TLS (`tls=TLS(ca=...)`), or a certificate "
-    "of the client (`tls=TLS(ca=..., cert=..., key=...)`)."
+    "The server at {address} closed the connection at once. It may want TLS (`tls=TLS(ca=...)`, `--ca FILE`), or a "
+    "certificate of the client (`tls=TLS(ca=..., cert=..., key=...)`, `--cert FILE --key FILE`)."
 )
 _BUSY = "The server at {address} has more to do than it can queue; send less at a time, or give it more time."
 _HINTS = {

@@ -105,6 +105,15 @@ def test_a_token_that_is_renewed(connect, scripted):
     assert [headers["authorization"] for headers in scripted.headers] == ["Bearer a", "Bearer b", "Bearer c"]
 
 
+@pytest.mark.parametrize(
+    "token", ["", "two\nlines", "\u00fc", lambda: "a\r\nb: c"], ids=["none", "lines", "text", "made"]
+)
+def test_a_token_that_cannot_be_sent(connect, scripted, token):
+    with pytest.raises(UsageError, match="`token` must be printable ASCII"):
+        connect(scripted.address, token=token).status("m")
+    assert not scripted.asked
+
+
 def test_without_a_token_no_header_is_sent(connect, scripted):
     ask(connect(scripted.address))
     assert not any("authorization" in headers for headers in scripted.headers)
