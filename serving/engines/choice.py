@@ -15,6 +15,8 @@ from typing import Literal
 import grpc
 
 from serving.engines.abstract import AbstractPredictor
+from serving.engines.litert import FILE as LITERT_FILE
+from serving.engines.litert import LiteRTPredictor
 from serving.errors import ModelLoadError
 
 __all__ = ["LITERT_FILE", "SAVED_MODEL_FILES", "Prefer", "open_predictor"]
@@ -22,11 +24,10 @@ __all__ = ["LITERT_FILE", "SAVED_MODEL_FILES", "Prefer", "open_predictor"]
 Prefer = Literal["auto", "tensorflow", "litert"]
 
 SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
-LITERT_FILE = "model.tflite"
 
 
 def open_predictor(path: pathlib.Path, *, prefer: Prefer = "auto", verified: bool = False) -> AbstractPredictor:
-    """Load a version directory by the engine its files are for; only that engine is imported.
+    """Load a version directory by the engine its files are for; TensorFlow is imported for a SavedModel only.
 
     Args:
         path: the version directory.
@@ -41,8 +42,6 @@ def open_predictor(path: pathlib.Path, *, prefer: Prefer = "auto", verified: boo
     if not has_saved_model and not has_litert:
         raise ModelLoadError(f"{path.name}: no saved_model.pb or {LITERT_FILE} in {path}; is the copy complete?")
     if has_litert and prefer != "tensorflow" and (prefer == "litert" or not has_saved_model):
-        from serving.engines.litert import LiteRTPredictor
-
         return LiteRTPredictor(path, verified=verified)
     if not has_saved_model:
         raise ModelLoadError(
