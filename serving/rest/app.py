@@ -19,6 +19,7 @@ from serving.api.service import Origin, Service
 from serving.errors import RequestError
 from serving.rest import calls, monitoring
 from serving.rest.bodies import read_body
+from serving.rest.connections import LIVE_PATH
 from serving.rest.monitoring import Readiness
 from serving.rest.paths import parse_path
 from serving.rest.responses import (
@@ -60,7 +61,7 @@ def build_app(
     """
     handlers = _Handlers(service, readiness, threads, max_request_bytes)
     routes = [
-        Route("/livez", _guarded(handlers.live)),
+        Route(LIVE_PATH, _guarded(handlers.live)),
         Route("/readyz", _guarded(handlers.ready)),
         *(Route(path, _guarded(handlers.metrics)) for path in METRICS_PATHS),
         Route("/v1/models", _guarded(handlers.models)),

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["Connection"]
+from serving.rest.responses import message_response
+
+__all__ = ["LIVE_PATH", "Connection"]
 
 HEAD_TIMEOUT_S = 20.0  # from a connection, or the first byte of a request, to the end of its head
 CROWDED_HEAD_TIMEOUT_S = 1.0  # the same for connections beyond the limit, which are answered 503
+LIVE_PATH = "/livez"
 WRITE_TIMEOUT_S = 60.0  # of a client that does not read its answer
 
 
@@ -27,8 +31,10 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         if identity := _common_name(transport.get_extra_info("peercert")):
             self.app_state = {**self.app_state, "identity": identity}
-        limit = self.limit_concurrency
-        crowded = limit is not None and len(self.connections) >= limit
+        limit, self.limit_concurrency = self.limit_concurrency, None
+        crowded = limit is not None and len(self.connections) > limit
+        if crowded:
+            self.app = _crowded(self.app)  # uvicorn would refuse on the connections that were there before, too
         self._await_head(CROWDED_HEAD_TIMEOUT_S if crowded else HEAD_TIMEOUT_S)
 
     def data_received(self, data: bytes) -> None:
@@ -75,6 +81,20 @@ class Connection(H11Protocol):
         if timer is not None:
             timer.cancel()
             setattr(self, name, None)
+
+
+def _crowded(app: Any) -> ASGIApp:
+    """What answers on a connection beyond the limit: a busy server lives, so that nobody need restart it."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == LIVE_PATH:
+            await app(scope, receive, send)
+            return
+        headers = {"retry-after": "1", "connection": "close"}
+        response = message_response(503, "The server has as many connections as it takes. Try again later.", headers)
+        await response(scope, receive, send)
+
+    return answer
 
 
 def _common_name(certificate: Any) -> str:

@@ -74,7 +74,7 @@ class RestServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=max_connections + 1,
+            limit_concurrency=max_connections,
             timeout_keep_alive=KEEP_ALIVE_S,
             backlog=BACKLOG,
             **(tls.uvicorn_arguments() if tls else {}),

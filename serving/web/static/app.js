@@ -71,7 +71,7 @@ function drawNumbers() {
 function numbersElement() {
   const entry = (key, name) => el("div", {}, el("dt", {}, name), el("dd", { "data-key": key }, "–"));
   return el("dl", { id: "numbers", class: "numbers" },
-    entry("rate", "requests"), entry("p50", "half within"), entry("p99", "99 % within"), entry("failed", "failed, last minute"));
+    entry("rate", "requests"), entry("p50", "p50 latency"), entry("p99", "p99 latency"), entry("failed", "failed, last minute"));
 }
 
 function versionsElement(model) {
@@ -191,7 +191,11 @@ at("token-form").addEventListener("submit", async (event) => {
   await refreshModels();
   await refreshStats();
 });
-addEventListener("hashchange", () => { drawList(); drawModel(); });
+addEventListener("hashchange", () => {
+  drawList();
+  document.querySelector(".entry[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  drawModel();
+});
 repeat(refreshModels, MODELS_MS);
 repeat(refreshStats, STATS_MS);
 repeat(refreshReadiness, MODELS_MS);

@@ -24,6 +24,7 @@ export function svg(tag, attributes, ...children) {
 
 /** A line through `values`, from left to right, 0 at the bottom. */
 export function sparkline(values, label) {
+  if (values.length === 1) values = [...values, ...values];
   const largest = Math.max(...values, 1e-9);
   const step = 100 / Math.max(values.length - 1, 1);
   const points = values.map((value, index) => `${(index * step).toFixed(2)},${(23 - (22 * value) / largest).toFixed(2)}`);

@@ -15,6 +15,7 @@ PATHS = (
     "examples:classify",
     "examples:regress",
 )
+UNCHECKED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
 KEYS = st.sampled_from(
     ["instances", "inputs", "examples", "context", "signature_name", "b64", "x", "image", "frames", "text", "texts"]
 )
@@ -70,20 +71,20 @@ def check(rest, path: str, body: bytes) -> None:
         assert document["error"]
 
 
-@settings(max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=UNCHECKED)
 @given(path=st.sampled_from(PATHS), body=BODIES)
 def test_bodies(rest, path, body):
     check(rest, path, body)
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=UNCHECKED)
 @given(path=st.sampled_from(PATHS), body=BODIES)
 def test_many_bodies(rest, path, body):
     check(rest, path, body)
 
 
-@settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=UNCHECKED)
 @given(path=st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="?#"), max_size=30))
 def test_paths(rest_server, path):
     import http.client

@@ -2,16 +2,24 @@
 
 import concurrent.futures
 import contextlib
+import importlib
+import json
+import pathlib
+import resource
+import shutil
 import socket
 import ssl
+import subprocess
 import sys
 import time
+from typing import Any
 
 import httpx
 import pytest
 
 from serving.errors import ServerStartError
 from serving.rest import connections
+from serving.rest import server as room
 from serving.rest.server import RestServer
 from serving.security.tls import TLSOptions
 
@@ -101,14 +109,53 @@ def test_connections_beyond_the_limit_are_answered_503(other_rest, monkeypatch):
     monkeypatch.setattr(connections, "CROWDED_HEAD_TIMEOUT_S", 0.3)
     server = other_rest(max_connections=3)
     with contextlib.ExitStack() as stack:
-        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(3)]
-        refused = httpx.get(f"http://127.0.0.1:{server.port}/livez")
+        early = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{server.port}"))
+        early.get("/livez")
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(2)]
+        refused = httpx.get(f"http://127.0.0.1:{server.port}/readyz")
         assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+        assert "as many connections as it takes" in refused.json()["error"]
+        assert httpx.get(f"http://127.0.0.1:{server.port}/livez").status_code == 200  # it lives
+        assert early.get("/readyz").status_code == 200  # who came before is served
         fourth = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
         assert closed_after(fourth) < 3
         idle.pop().close()
         time.sleep(0.1)
-        assert httpx.get(f"http://127.0.0.1:{server.port}/livez").status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{server.port}/readyz").status_code == 200
+
+
+IDLE = """
+import socket, sys
+held = [socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=10) for _ in range(int(sys.argv[2]))]
+print("connected", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+def test_ten_thousand_idle_connections_are_outlived(other_rest, monkeypatch):
+    wanted, soft_hard = 10_000, resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted + 1000
+    if soft_hard[1] != resource.RLIM_INFINITY and soft_hard[1] < files:
+        pytest.skip(f"{files} open files are needed at a time; {soft_hard[1]} are allowed")
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT_S", 3.0)
+    server = other_rest()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, soft_hard[1]))  # the child's, too
+    command = [sys.executable, "-c", IDLE, str(server.port), str(wanted)]
+    try:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "connected\n"
+            started = time.monotonic()
+            assert httpx.get(f"http://127.0.0.1:{server.port}/readyz", timeout=10).status_code in (200, 503)
+            assert time.monotonic() - started < 5
+            time.sleep(4)
+            assert httpx.get(f"http://127.0.0.1:{server.port}/readyz").status_code == 200
+            assert len(server._server.server_state.connections) < 10
+            child.communicate("")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, soft_hard)
 
 
 def test_a_client_that_never_reads_is_dropped(other_rest, monkeypatch):
@@ -132,10 +179,8 @@ def test_nothing_is_told_of_the_software(rest):
 @pytest.fixture(scope="module")
 def pems(tmp_path_factory):
     """server and next, client and stranger."""
-    import pathlib
-
-    sys.path.append(str(pathlib.Path(__file__).parents[1] / "security"))
-    import certificate_files as files
+    sys.path.append(str(pathlib.Path(__file__).parents[1] / "security"))  # importlib mode: for `certificate_files`
+    files: Any = importlib.import_module("certificate_files")
 
     path = tmp_path_factory.mktemp("certificates")
     for authority in ("ca", "other_ca"):
@@ -154,8 +199,6 @@ def client_context(pems, client: str | None = None) -> ssl.SSLContext:
 
 
 def test_mutual_tls_names_the_caller(other_rest, pems, tmp_path):
-    import json
-
     from serving.security.gate import Gate, GateOptions
 
     log = tmp_path / "access.log"
@@ -170,10 +213,6 @@ def test_mutual_tls_names_the_caller(other_rest, pems, tmp_path):
 
 
 def test_a_renewed_certificate_is_taken_without_a_restart(other_rest, pems, tmp_path, monkeypatch):
-    import shutil
-
-    from serving.rest import server as room
-
     monkeypatch.setattr(room, "RENEWAL_TICKS", 1)
     for ending in ("pem", "key"):
         shutil.copy(pems / f"server.{ending}", tmp_path / f"mine.{ending}")

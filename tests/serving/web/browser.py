@@ -155,7 +155,8 @@ class Browser:
     def draw(self, selector: str, *points: tuple[float, float]) -> None:
         """Drag the mouse through points of an element, given as parts of its size."""
         script = (
-            f"(() => {{ const it = document.querySelector({json.dumps(selector)}); it.scrollIntoView({{block: 'center'}}); "
+            f"(() => {{ const it = document.querySelector({json.dumps(selector)}); "
+            "it.scrollIntoView({block: 'center'}); "
             "const box = it.getBoundingClientRect(); return [box.left, box.top, box.width, box.height]; })()"
         )
         left, top, width, height = self.run(script)

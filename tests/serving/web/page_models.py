@@ -58,7 +58,7 @@ class Markup(tf.Module):
     @tf.function(input_signature=[_spec([None], tf.string, "text")])
     def serve(self, text):
         return {
-            "probabilities": tf.tile([[0.25, 0.75]], tf.stack([tf.shape(text)[0], 1])),
+            "probabilities": tf.tile(tf.constant([[0.25, 0.75]]), tf.stack([tf.shape(text)[0], 1])),
             "class_id": tf.ones_like(text, tf.int64),
             "label": tf.fill(tf.shape(text), MARKUP),
             MARKUP: text,
