@@ -149,13 +149,13 @@ def _allocate(interpreter: Any, calls: Mapping[str, LiteCall]) -> bool:
     """Whether every graph fits together at the sizes that stand in the file, which are 1 where any will do.
 
     Not so, of a sequence for one, where windows are cut from it that are longer: no fault, and the requests' sizes
-    are others. Raises where they are not, or where an operation is missing.
+    are others. Raises where only the number of rows is open, or none, or where an operation is missing.
     """
     for call in calls.values():
         try:
             interpreter._interpreter.AllocateTensors(call.subgraph)
         except (ValueError, RuntimeError) as error:
-            is_open = any(None in (spec.shape or ()) for spec in call.signature.inputs.values())
+            is_open = any(None in (spec.shape or ())[1:] for spec in call.signature.inputs.values())
             if _UNRESOLVED in str(error) or not is_open:
                 raise
             return False

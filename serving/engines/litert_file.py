@@ -8,7 +8,8 @@ there is no such buffer, it makes up `serving_default` from the names of the mai
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from serving.engines.litert_runtime import schema
@@ -16,7 +17,12 @@ from serving.engines.litert_runtime import schema
 __all__ = ["FileFacts", "read_facts"]
 
 METADATA = b"signature_defs_metadata"
-WINDOWS = ("CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D")
+# Operation, its options, and where the window's sizes stand in the shape of its weights.
+WINDOWS = (
+    ("CONV_2D", "Conv2DOptions", slice(1, 3)),
+    ("DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", slice(1, 3)),
+    ("CONV_3D", "Conv3DOptions", slice(0, 3)),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +32,7 @@ class FileFacts:
     Args:
         custom_ops: names of the operations that are not LiteRT's own, `Flex...` for one of TensorFlow's.
         signature_defs: serialised `SignatureDef`s by key; empty without the buffer.
-        has_windows: whether it holds a convolution.
+        has_windows: whether a convolution without padding, of a window larger than 1, may find its input too small.
         keeps_state: whether a tensor keeps its value from one call to the next, as a fused LSTM's do.
     """
 
@@ -40,21 +46,43 @@ def read_facts(content: bytes) -> FileFacts:
     """The facts of a file whose flatbuffer was verified.
 
     Raises:
-        ValueError: the metadata is no FlexBuffer map of strings.
+        ValueError: the metadata is no FlexBuffer map of strings, or numbers in the file lead nowhere.
     """
+    try:
+        return _read_facts(content)
+    except (struct.error, AttributeError, IndexError, TypeError) as error:
+        raise ValueError(f"what its operations refer to cannot be read ({error})") from error
+
+
+def _read_facts(content: bytes) -> FileFacts:
     model: Any = schema().Model.GetRootAs(content)
     codes = list(_items(model, "OperatorCodes"))
     names = {name for code in codes if (name := code.CustomCode())}
-    known = schema().BuiltinOperator
-    windows = {getattr(known, name) for name in WINDOWS}
     return FileFacts(
         custom_ops=tuple(sorted(name.decode(errors="replace") for name in names)),
         signature_defs=_signature_defs(model),
-        has_windows=any(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) in windows for code in codes),
+        has_windows=_has_windows(model, [max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) for code in codes]),
         keeps_state=any(
             tensor.IsVariable() for graph in _items(model, "Subgraphs") for tensor in _items(graph, "Tensors")
         ),
     )
+
+
+def _has_windows(model: Any, codes: Sequence[int]) -> bool:
+    known = schema()
+    windows = {getattr(known.BuiltinOperator, name): (kind, sizes) for name, kind, sizes in WINDOWS}
+    for graph in _items(model, "Subgraphs"):
+        for op in _items(graph, "Operators"):
+            if (window := windows.get(codes[op.OpcodeIndex()])) is None:
+                continue
+            (kind, sizes), table = window, op.BuiltinOptions()
+            options = getattr(known, kind)()
+            options.Init(table.Bytes, table.Pos)
+            weights = graph.Tensors(op.Inputs(1))
+            shape = [weights.Shape(axis) for axis in range(weights.ShapeLength())]
+            if options.Padding() == known.Padding.VALID and max(shape[sizes], default=1) > 1:
+                return True
+    return False
 
 
 def _items(table: Any, field: str) -> Iterator[Any]:

@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))  # importlib mode: for `l
 
 @pytest.fixture(scope="session")
 def lite_models(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """images (with a SavedModel), two, types, windows, recurrent: version directories to read."""
+    """images (with a SavedModel), two, types, padded, windows, recurrent: version directories to read."""
     import litert_files
 
     path = tmp_path_factory.mktemp("lite_models")

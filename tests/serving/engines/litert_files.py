@@ -54,6 +54,11 @@ class Module(tf.Module):
     def windows(self, frames):
         return {"features": tf.nn.conv1d(frames, tf.ones([5, 3, 2]), 1, "VALID")}
 
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.float32, name="frames")])
+    def padded(self, frames):
+        point = tf.nn.conv1d(frames, tf.ones([1, 3, 3]), 1, "VALID")
+        return {"features": tf.nn.conv1d(point, tf.ones([5, 3, 2]), 1, "SAME")}
+
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, name="x")])
     def triples(self, x):
         return {"triples": tf.reshape(x, [-1, 3])}
@@ -83,12 +88,19 @@ def write_images(path: pathlib.Path) -> None:
 
 
 def write_signatures(directory: pathlib.Path) -> None:
-    """Version directories `two`, `types` and `windows`, each with a `model.tflite` alone."""
+    """Version directories `two`, `types`, `padded` and `windows`, each with a `model.tflite` alone."""
     module = Module()
     saved = directory / "module"
-    functions = {name: getattr(module, name) for name in ("embed", "dense", "types", "echo", "windows", "triples")}
+    functions = {
+        name: getattr(module, name) for name in ("embed", "dense", "types", "echo", "padded", "triples", "windows")
+    }
     tf.saved_model.save(module, str(saved), signatures=functions)
-    for name, keys in (("two", ["embed", "dense"]), ("types", ["types", "echo", "triples"]), ("windows", ["windows"])):
+    for name, keys in (
+        ("two", ["embed", "dense"]),
+        ("types", ["types", "echo", "triples"]),
+        ("padded", ["padded"]),
+        ("windows", ["windows"]),
+    ):
         (directory / name).mkdir()
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=keys)
         (directory / name / "model.tflite").write_bytes(converter.convert())
@@ -144,6 +156,12 @@ def drop_signatures(model: Any) -> None:
 def make_state_unfit(model: Any) -> None:
     """Of `recurrent`, whose sizes are all fixed: no sizes of a request could mend it."""
     model.subgraphs[0].tensors[4].shape = [1, 7]
+
+
+def make_options_missing(model: Any) -> None:
+    """Leave the operations without what says how they go about it."""
+    for op in model.subgraphs[0].operators:
+        op.builtinOptionsType, op.builtinOptions = schema.BuiltinOptions.NONE, None
 
 
 def make_pool_impossible(model: Any) -> None:

@@ -204,6 +204,13 @@ def test_a_window_over_any_length_needs_a_library_that_checks_it(load):
             assert predictor.run("windows", [frames])["features"].shape == (2, length - 4, 2)
 
 
+def test_a_window_that_is_padded_or_of_one_frame_takes_any_length(load):
+    predictor = load("padded")
+    for length in (8, 1, 3):
+        frames = np.ones((2, length, 3), np.float32)
+        assert predictor.run("padded", [frames])["features"].shape == (2, length, 2)
+
+
 def test_an_empty_input_is_refused_before_it_reaches_a_kernel(load):
     mask, tokens = np.ones((2, 0), bool), np.ones((2, 0), np.int32)
     with pytest.raises(InvalidInputError, match="`padding_mask` is empty, which LiteRT cannot take"):

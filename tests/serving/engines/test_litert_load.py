@@ -73,6 +73,12 @@ def test_a_graph_that_fits_at_no_size_does_not_load(lite_models, tmp_path):
         LiteRTPredictor(path, verified=True)
 
 
+def test_operations_without_options_do_not_load(lite_models, tmp_path):
+    path = litert_files.changed(lite_models / "images", tmp_path / "1", litert_files.make_options_missing)
+    with pytest.raises(ModelLoadError, match="^1: model.tflite cannot be loaded: "):
+        LiteRTPredictor(path, verified=True)
+
+
 def test_a_file_that_nobody_vouches_for_is_tried_elsewhere(lite_models, tmp_path):
     fatal = litert_files.changed(lite_models / "images", tmp_path / "2", litert_files.make_pool_impossible)
     with pytest.raises(ModelLoadError, match="^2: model.tflite (is damaged|cannot be loaded)"):
