@@ -47,6 +47,7 @@ class _Worker:
         self.started_at = 0.0
         self.start_again_at = 0.0
         self.pause_s = 0.0
+        self.ready = False
 
 
 class Supervisor:
@@ -116,6 +117,7 @@ class Supervisor:
         )
         worker.process.start()
         theirs.close()
+        worker.ready = False
         worker.started_at = time.monotonic()
 
     def _await_ready(self, wakeup: Any) -> bool:
@@ -130,6 +132,7 @@ class Supervisor:
                 worker = by_pipe[pipe]
                 message = self._receive(worker)
                 if isinstance(message, Ready):
+                    worker.ready = True
                     models = message.models
                     waiting.discard(worker)
                 elif message is None:
@@ -161,6 +164,8 @@ class Supervisor:
             self._bury(worker)
         elif isinstance(message, ServingError):
             logger.error("event=worker_failed pid=%d reason=%s", worker.process.pid, message)
+        elif isinstance(message, Ready):
+            worker.ready = True
         elif isinstance(message, Worked):
             self._reload = message.reload
             for other in self._workers:
@@ -207,7 +212,8 @@ class Supervisor:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
-            status = max(status, int(worker.process.exitcode != 0))
+            # One that had not begun to answer ends by the signal itself, and cuts nobody off.
+            status = max(status, int(worker.process.exitcode != 0 and worker.ready))
         return status
 
 

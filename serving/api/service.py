@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 
@@ -87,6 +87,19 @@ class Service:
             peer=origin.peer,
         )
 
+    def refuse(
+        self, method: Method, caller: Caller, origin: Origin, error: RequestError, *, request_bytes: int
+    ) -> NoReturn:
+        """A request that could not be parsed: it counts as one, and is logged.
+
+        Raises:
+            RequestError: `error`, or the one of a limit.
+        """
+        call = _call(method, "", origin, request_bytes)
+        with self.gate.admit(caller, call):
+            self.metrics.count("", method.name, origin.transport, error.code, 0.0)
+            raise error
+
     def answer(self, method: Method, request: Any, caller: Caller, origin: Origin, *, request_bytes: int) -> Any:
         """The response to a parsed request.
 
@@ -94,14 +107,7 @@ class Service:
             RequestError: the caller may not, the request does not fit, or the model failed on it.
         """
         model = method.model_of(request)
-        call = Call(
-            transport=origin.transport,
-            method=method.name,
-            right=method.right,
-            model=model,
-            peer=origin.peer,
-            request_bytes=request_bytes,
-        )
+        call = _call(method, model, origin, request_bytes)
         started = time.perf_counter()
         code = grpc.StatusCode.INTERNAL
         try:
@@ -217,6 +223,17 @@ class Method:
     right: Right
     run: Callable[[Service, Any], tuple[Any, int | None]]
     model_of: Callable[[Any], str]
+
+
+def _call(method: Method, model: str, origin: Origin, request_bytes: int) -> Call:
+    return Call(
+        transport=origin.transport,
+        method=method.name,
+        right=method.right,
+        model=model,
+        peer=origin.peer,
+        request_bytes=request_bytes,
+    )
 
 
 def _named(request: Any) -> str:

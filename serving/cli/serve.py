@@ -94,7 +94,7 @@ def serve(root: pathlib.Path, as_json: bool, debug: bool, **options: Any) -> Non
 
     Example: serving serve models --port 8500 --rest-port 8501
     """
-    from serving import process
+    import serving.process as process
     from serving.options import LoaderOptions, ServerOptions
     from serving.security.gate import GateOptions
     from serving.security.limits import LimiterOptions

@@ -138,6 +138,16 @@ class Gate:
             access_log=AccessLog(options.access_log) if options.access_log is not None else None,
         )
 
+    @property
+    def asks_for_tokens(self) -> bool:
+        """Whether a token is looked at."""
+        return self._tokens is not None
+
+    @property
+    def looks_at_peers(self) -> bool:
+        """Whether the network address matters: for limits or the log."""
+        return self._limiter is not None or self._access_log is not None
+
     def reopen(self) -> None:
         """Open the access log again; for SIGHUP after a rotation."""
         if self._access_log is not None:

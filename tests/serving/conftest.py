@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 HERE = pathlib.Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE / "repository")]  # importlib mode: for `saved_models` and `fake_disk`
+# importlib mode: for `saved_models`, `fake_disk`, `fake_engine`
+sys.path[:0] = [str(HERE / room) for room in (".", "repository", "batching")]
 
 
 @pytest.fixture(scope="session")

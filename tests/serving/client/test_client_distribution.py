@@ -102,7 +102,12 @@ def test_the_command_line_works_alone(alone, address, tmp_path, images):
 
 @pytest.mark.parametrize(
     "command",
-    [("bench", "localhost:1", "m"), ("token", "list"), ("deploy", "compose", ".", "--out", "deployment")],
+    [
+        ("serve", "."),
+        ("bench", "localhost:1", "m"),
+        ("token", "list"),
+        ("deploy", "compose", ".", "--out", "deployment"),
+    ],
     ids=lambda command: command[0],
 )
 def test_a_command_that_needs_the_server_says_so(alone, command):

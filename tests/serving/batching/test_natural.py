@@ -1,0 +1,142 @@
+"""Natural batching: who waits together is answered together, and nobody for another's mistake."""
+
+import concurrent.futures
+import time
+
+import numpy as np
+import pytest
+from fake_engine import FakeEngine, rows
+
+from serving import deadlines
+from serving.batching.predictor import MAX_ROWS, BatchingPredictor
+from serving.errors import DeadlineError, InvalidInputError
+
+KEY = "serving_default"
+
+
+@pytest.fixture
+def pool():
+    with concurrent.futures.ThreadPoolExecutor(32) as opened:
+        yield opened
+
+
+def gathering(engine: FakeEngine, *, workers: int = 1, mergeable: bool = True) -> BatchingPredictor:
+    return BatchingPredictor(engine, workers=workers, mergeable=frozenset({KEY} if mergeable else ()))
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def held_up(engine: FakeEngine, predictor: BatchingPredictor, pool, requests) -> list:
+    """Start one request that holds the only worker, let `requests` queue up behind it, then let all go."""
+    engine.gate.clear()
+    first = pool.submit(predictor.run, KEY, rows(1))
+    wait_for(lambda: engine.running == 1)
+    queue = predictor._queues[KEY]
+    futures = []
+    for request in requests:
+        futures.append(pool.submit(predictor.run, KEY, request))
+        wait_for(lambda: len(queue._waiting) == len(futures))
+    engine.gate.set()
+    return [first, *futures]
+
+
+def test_one_request_alone_is_one_call(pool):
+    engine = FakeEngine()
+    predictor = gathering(engine)
+    assert predictor.run(KEY, rows(1, 2))["y"].tolist() == [[2], [4]]
+    assert engine.calls == [(2, 1)]
+    predictor.close()
+    assert engine.closed
+
+
+def test_what_waits_goes_together_and_each_gets_its_own(pool):
+    engine = FakeEngine()
+    futures = held_up(engine, gathering(engine), pool, [rows(value, value + 0.5) for value in range(2, 7)])
+    answers = [future.result(10)["y"][:, 0].tolist() for future in futures]
+    assert answers == [[2], *([2 * value, 2 * value + 1] for value in range(2, 7))]
+    assert engine.calls == [(1, 1), (10, 1)]
+
+
+def test_rows_that_do_not_fit_together_go_apart(pool):
+    engine = FakeEngine()
+    requests = [rows(1, length=2), rows(2, length=3), rows(3, length=3)]
+    for future in held_up(engine, gathering(engine), pool, requests):
+        future.result(10)
+    assert engine.calls == [(1, 1), (1, 2), (2, 3)]
+
+
+def test_a_batch_has_a_limit(pool):
+    engine = FakeEngine()
+    half = rows(*[1.0] * (MAX_ROWS // 2 + 1))
+    for future in held_up(engine, gathering(engine), pool, [half, half]):
+        future.result(10)
+    assert engine.calls == [(1, 1), half[0].shape, half[0].shape]
+
+
+def test_signatures_whose_rows_depend_on_one_another_are_asked_one_by_one(pool):
+    engine = FakeEngine()
+    for future in held_up(engine, gathering(engine, mergeable=False), pool, [rows(1), rows(2)]):
+        future.result(10)
+    assert engine.calls == [(1, 1)] * 3
+
+
+def test_a_bad_request_fails_alone(pool):
+    engine = FakeEngine()
+    first, good, bad, other = held_up(engine, gathering(engine), pool, [rows(2), rows(-1), rows(3)])
+    assert [future.result(10)["y"].item() for future in (first, good, other)] == [2, 4, 6]
+    with pytest.raises(InvalidInputError, match="must not be negative"):
+        bad.result(10)
+    assert engine.calls == [(1, 1), (3, 1), (1, 1), (1, 1), (1, 1)]
+
+
+def test_a_request_whose_deadline_passed_is_not_worked_on(pool):
+    engine = FakeEngine()
+    predictor = gathering(engine)
+
+    def late() -> None:
+        with deadlines.within(0.01):
+            predictor.run(KEY, rows(5))
+
+    engine.gate.clear()
+    first = pool.submit(predictor.run, KEY, rows(1))
+    wait_for(lambda: engine.running == 1)
+    waiting = pool.submit(late)
+    wait_for(lambda: len(predictor._queues[KEY]._waiting) == 1)
+    time.sleep(0.02)
+    engine.gate.set()
+    assert first.result(10)["y"].item() == 2
+    with pytest.raises(DeadlineError, match="while the request waited"):
+        waiting.result(10)
+    assert engine.calls == [(1, 1)]
+
+
+def test_workers_are_the_calls_at_a_time(pool):
+    engine = FakeEngine(slow_s=0.05)
+    predictor = gathering(engine, workers=2, mergeable=False)
+    list(pool.map(lambda _: predictor.run(KEY, rows(99)), range(8)))
+    assert engine.most_running == 2
+    assert len(engine.calls) == 8
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_under_load_every_request_gets_its_own_answer(pool, workers):
+    engine = FakeEngine()
+    predictor = gathering(engine, workers=workers)
+
+    def ask(value: int) -> bool:
+        return predictor.run(KEY, rows(value, value + 0.25))["y"][:, 0].tolist() == [2 * value, 2 * value + 0.5]
+
+    assert all(pool.map(ask, range(2000)))
+    assert predictor._queues[KEY]._busy == 0
+
+
+def test_answers_are_arrays_of_their_own_rows(pool):
+    engine = FakeEngine()
+    futures = held_up(engine, gathering(engine), pool, [rows(1), rows(2, 3)])
+    assert [future.result(10)["y"].shape for future in futures] == [(1, 1), (1, 1), (2, 1)]
+    assert all(isinstance(future.result()["y"], np.ndarray) for future in futures)
