@@ -196,6 +196,10 @@ addEventListener("hashchange", () => {
   document.querySelector(".entry[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   drawModel();
 });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the part of the address behind # names a model
+  at("try")?.focus();
+});
 repeat(refreshModels, MODELS_MS);
 repeat(refreshStats, STATS_MS);
 repeat(refreshReadiness, MODELS_MS);

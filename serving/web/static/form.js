@@ -21,7 +21,7 @@ export function tryForm(model, version, signature, labels) {
     event.preventDefault();
     let body;
     try {
-      body = JSON.stringify({ signature_name: signature.name, [method === "predict" ? "inputs" : "examples"]: fields.values() });
+      body = `{"signature_name":${JSON.stringify(signature.name)},"${method === "predict" ? "inputs" : "examples"}":${fields.json()}}`;
     } catch (error) {
       return fail(error.message);
     }

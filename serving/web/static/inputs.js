@@ -1,5 +1,5 @@
 // One way to give each kind of input. All are made by a function of the input's tensor, and answer
-// `{ element, value }`, where `value()` is what stands in the request, with a batch of one.
+// `{ element, value }`, where `value()` is what stands in the request, with a batch of one; or a `Verbatim`.
 
 import { el } from "./dom.js";
 import { imageInput } from "./image.js";
@@ -8,7 +8,19 @@ import { soundInput } from "./sound.js";
 
 const MAKERS = { image: imageInput, sound: soundInput, text: textInput, ids: idsInput, json: jsonInput };
 
-/** The fields of a signature: `{ elements, values }`, where `values()` maps names to values or throws what is wrong. */
+/** JSON as it was typed: read and written again, 1.0 would become 1, and a long id another one. */
+class Verbatim {
+  constructor(name, text) {
+    try {
+      this.value = JSON.parse(text);
+    } catch (error) {
+      throw new Error(`${name} is no JSON: ${error.message}`);
+    }
+    this.text = text;
+  }
+}
+
+/** The fields of a signature: `{ elements, json }`, where `json()` is the text of all values or throws what is wrong. */
 export function inputsOf(signature) {
   const made = new Map();
   for (const input of signature.inputs) {
@@ -21,15 +33,16 @@ export function inputsOf(signature) {
       el("legend", {}, input.name, el("span", { class: "mono" }, shownTensor(input))),
       made.get(input.name)?.element ?? el("p", { class: "quiet" }, "true throughout: everything that is given counts")));
 
-  function values() {
+  function json() {
     const found = {};
     for (const [name, input] of made) found[name] = input.value();
-    const long = Object.values(found).find((value) => Array.isArray(value?.[0]));
+    const long = Object.values(found).map((one) => one.value ?? one).find((value) => Array.isArray(value[0]));
     for (const mask of masks) found[mask.name] = [(long?.[0] ?? []).map(() => true)];
-    return found;
+    const parts = Object.entries(found).map(([name, value]) => `${JSON.stringify(name)}:${value.text ?? JSON.stringify(value)}`);
+    return `{${parts.join(",")}}`;
   }
 
-  return { elements, values };
+  return { elements, json };
 }
 
 function textInput({ name, dims }) {
@@ -121,7 +134,7 @@ function idsInput({ name, dims }) {
 
 function jsonInput(input) {
   const area = el("textarea", { "aria-label": `${input.name} as JSON`, rows: 5, spellcheck: false, value: JSON.stringify(exampleValue(input)) });
-  return { element: area, value: () => parsed(input.name, area.value) };
+  return { element: area, value: () => new Verbatim(input.name, area.value) };
 }
 
 /** The field of a signature that takes `tf.Example`s: the list of them as JSON. */
@@ -129,13 +142,5 @@ export function examplesInput() {
   const area = el("textarea", { "aria-label": "examples as JSON", rows: 5, spellcheck: false, value: '[{"x": 1.0}]' });
   const element = el("fieldset", {},
     el("legend", {}, "examples", el("span", { class: "mono" }, "features by name")), area);
-  return { elements: [element], values: () => parsed("examples", area.value) };
-}
-
-function parsed(name, text) {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${name} is no JSON: ${error.message}`);
-  }
+  return { elements: [element], json: () => new Verbatim("examples", area.value).text };
 }

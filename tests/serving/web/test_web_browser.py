@@ -1,10 +1,13 @@
 """The page in headless Chromium: what it shows, and each of its forms against the client's answers."""
 
+import base64
 import importlib
+import io
 import json
 import pathlib
 import shutil
 import sys
+import wave
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +35,7 @@ def server(root, tmp_path_factory) -> Iterator[Any]:
     path = tmp_path_factory.mktemp("web") / "root"
     shutil.copytree(root, path, ignore=shutil.ignore_patterns("models.config", "sequence"))
     models.write_forms(path / "forms" / "1")
+    importlib.import_module("example_models").write_native(path / "examples" / "1")
     models.write_markup(path / models.MARKUP / "1")
     (path / "conv" / "3").mkdir()
     (path / "conv" / "3" / "saved_model.pb").write_bytes(b"\xffnot a model")
@@ -84,7 +88,7 @@ def test_models_versions_and_the_reason_of_a_failure_are_shown(page, server):
     assert [row[:2] for row in rows] == [["3", "end, DATA_LOSS"], ["2", "available"], ["1", "available"]]
     assert rows[0][2] == server.repository.status("conv")[0].message
     shown.wait("document.querySelector('#model').innerText.includes('uint8 [?, 28, 28, 1]')")
-    assert shown.text("#readiness") == "4 of 4 available"
+    assert shown.text("#readiness") == "5 of 5 available"
 
 
 def test_a_drawn_image_is_answered_as_the_client_answers_it(page, server):
@@ -155,6 +159,43 @@ def test_sound_from_the_microphone_with_its_mask(page):
     assert len(inputs["padding_mask"][0]) == len(inputs["waveform"][0]) > 2000
     assert all(inputs["padding_mask"][0])
     assert f"length: {len(inputs['waveform'][0])}" in text
+
+
+def test_sound_from_a_file(page, server):
+    samples = (3000 * np.sin(np.arange(400) / 3)).astype("<i2")
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(samples.tobytes())
+    shown = page("forms", "hear")
+    shown.wait("document.querySelector('input[type=number]') !== null")
+    shown.run(
+        f"(() => {{ const bytes = Uint8Array.from(atob('{base64.b64encode(buffer.getvalue()).decode()}'), "
+        "one => one.charCodeAt(0)); const files = new DataTransfer(); files.items.add(new File([bytes], 'a.wav')); "
+        "const it = document.querySelector('#try input[type=file]'); it.files = files.files; "
+        "it.dispatchEvent(new Event('change')); })()"
+    )
+    shown.wait("document.querySelector('#try').innerText.includes('400 samples, 0.03 s at 16000 Hz')")
+    ask(shown)
+    np.testing.assert_allclose(sent(shown)["inputs"]["waveform"], samples[None] / 32768, atol=2e-5)
+
+
+def test_examples_are_classified(page):
+    shown = page("examples")
+    shown.wait("document.querySelector('#try textarea')?.value === '[{\"x\": 1.0}]'")
+    ask(shown)
+    assert "/v1/models/examples:classify" in shown.run("document.querySelector('#request').textContent")
+    bars = shown.run("[...document.querySelectorAll('.bars li')].map(one => one.innerText.replace(/\\n/g, ' '))")
+    assert bars == ["small 2.5", "große -2.5"]
+
+
+def test_the_skip_link_leads_to_the_form(page):
+    shown = page("conv")
+    shown.wait("document.querySelector('#try') !== null")
+    shown.click(".skip")
+    assert shown.run("[document.activeElement.id, location.hash]") == ["try", "#conv"]
 
 
 def test_ids_typed_and_by_name(page):
