@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,6 +18,7 @@ from serving.api.service import Origin, Service
 from serving.errors import RequestError
 from serving.rest import calls, monitoring
 from serving.rest.bodies import read_body
+from serving.rest.calls import TIMEOUT_S
 from serving.rest.connections import LIVE_PATH
 from serving.rest.monitoring import Readiness
 from serving.rest.paths import parse_path
@@ -31,6 +31,7 @@ from serving.rest.responses import (
     message_response,
 )
 from serving.rest.same_origin import SameOrigin
+from serving.rest.turns import Turns
 from serving.security.access import Caller
 from serving.web.page import Page
 
@@ -41,6 +42,7 @@ logger = logging.getLogger("serving")
 METRICS_PATHS = ("/metrics", "/monitoring/prometheus/metrics")  # the second is TensorFlow Serving's
 _BEARER = "bearer "
 
+T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -48,7 +50,7 @@ def build_app(
     service: Service,
     readiness: Readiness,
     *,
-    threads: concurrent.futures.Executor,
+    turns: Turns,
     max_request_bytes: int,
 ) -> Starlette:
     """The application.
@@ -56,10 +58,10 @@ def build_app(
     Args:
         service: answers.
         readiness: told to probes.
-        threads: run the calls, which block.
+        turns: runs the calls, which block.
         max_request_bytes: largest body, before and after inflation.
     """
-    handlers = _Handlers(service, readiness, threads, max_request_bytes)
+    handlers = _Handlers(service, readiness, turns, max_request_bytes)
     routes = [
         Route(LIVE_PATH, _guarded(handlers.live)),
         Route("/readyz", _guarded(handlers.ready)),
@@ -75,12 +77,10 @@ def build_app(
 
 
 class _Handlers:
-    def __init__(
-        self, service: Service, readiness: Readiness, threads: concurrent.futures.Executor, max_request_bytes: int
-    ):
+    def __init__(self, service: Service, readiness: Readiness, turns: Turns, max_request_bytes: int):
         self._service = service
         self._readiness = readiness
-        self._threads = threads
+        self._turns = turns
         self._max_request_bytes = max_request_bytes
 
     async def live(self, request: Request) -> Response:
@@ -91,16 +91,14 @@ class _Handlers:
         return json_response(report, 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Response:
-        text = await self._in_thread(monitoring.metrics_text, self._service, *self._who(request, "Metrics"))
+        text = await self._report(request, "Metrics", monitoring.metrics_text)
         return Response(text, headers=HEADERS, media_type=monitoring.CONTENT_TYPE)
 
     async def models(self, request: Request) -> Response:
-        who = self._who(request, "ListModels")
-        return json_response(await self._in_thread(monitoring.list_models, self._service, *who))
+        return json_response(await self._report(request, "ListModels", monitoring.list_models))
 
     async def totals(self, request: Request) -> Response:
-        who = self._who(request, "RequestTotals")
-        return json_response(await self._in_thread(monitoring.request_totals, self._service, *who))
+        return json_response(await self._report(request, "RequestTotals", monitoring.request_totals))
 
     async def call(self, request: Request) -> Response:
         raw_path = request.scope["raw_path"].decode("latin-1")
@@ -109,14 +107,16 @@ class _Handlers:
         path = parse_path(request.method, raw_path)
         caller, origin = self._who(request, calls.method_name(path))
         body = await read_body(request, max_bytes=self._max_request_bytes) if request.method == "POST" else b""
-        return bytes_response(await self._in_thread(calls.answer, self._service, path, body, caller, origin))
+        return bytes_response(
+            await self._turns.run(path.name, TIMEOUT_S, calls.answer, self._service, path, body, caller, origin)
+        )
+
+    async def _report(self, request: Request, method: str, report: Callable[[Service, Caller, Origin], T]) -> T:
+        return await self._turns.run("", TIMEOUT_S, report, self._service, *self._who(request, method))
 
     def _who(self, request: Request, method: str) -> tuple[Caller, Origin]:
         origin = _origin(request)
         return self._service.authenticate(origin, method), origin
-
-    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
 
 def _guarded(handler: Handler) -> Handler:

@@ -20,7 +20,7 @@ from serving.rest.paths import ModelPath
 from serving.rest.predict_request import fill_inputs, read_signature_name, uses_rows
 from serving.security.access import Caller
 
-__all__ = ["answer", "method_name"]
+__all__ = ["TIMEOUT_S", "answer", "method_name"]
 
 DEFAULT_SIGNATURE = "serving_default"
 TIMEOUT_S = 30.0  # of TensorFlow Serving's --rest_api_timeout_in_ms: HTTP carries no deadline

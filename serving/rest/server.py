@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import logging
 import socket
 import threading
@@ -15,13 +14,13 @@ from serving.options import join_host_port
 from serving.rest.app import build_app
 from serving.rest.connections import Connection
 from serving.rest.monitoring import Readiness
+from serving.rest.turns import Turns
 from serving.security.tls import Renewal, TLSOptions
 
 __all__ = ["RestServer"]
 
 logger = logging.getLogger("serving")
 
-MAX_THREADS = 64  # calls at a time: most of them wait for their model; more calls queue
 KEEP_ALIVE_S = 60
 RENEWAL_TICKS = 100  # of a tenth of a second
 BACKLOG = 2048
@@ -61,8 +60,8 @@ class RestServer:
     ):
         self._host = host
         self._readiness = Readiness()
-        self._threads = concurrent.futures.ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="rest")
-        app = build_app(service, self._readiness, threads=self._threads, max_request_bytes=max_request_bytes)
+        self._turns = Turns(service.repository.known_names)
+        app = build_app(service, self._readiness, turns=self._turns, max_request_bytes=max_request_bytes)
         config = uvicorn.Config(
             app,
             http=Connection,
@@ -106,7 +105,7 @@ class RestServer:
             self._server.config.timeout_graceful_shutdown = max(grace_s - STOP_S, 0.0)  # type: ignore[assignment]
             self._server.should_exit = True
             self._thread.join(max(grace_s, STOP_S))
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._turns.close()
 
     def _run(self) -> None:
         try:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from serving.errors import ServerStartError
-from serving.rest import connections
+from serving.rest import app, connections, turns
 from serving.rest import server as room
 from serving.rest.server import RestServer
 from serving.security.tls import TLSOptions
@@ -85,6 +85,34 @@ def test_a_draining_server_is_not_ready(other_rest):
         assert response.status_code == 503
         assert response.json()["ready"] is False
         assert client.get("/livez").status_code == 200
+
+
+def test_a_slow_model_leaves_threads_to_others(other_rest, monkeypatch):
+    monkeypatch.setattr(turns, "MAX_THREADS", 4)
+    monkeypatch.setattr(turns, "MAX_PER_MODEL", 2)
+    server = other_rest()
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        slow = [pool.submit(spin, server.port) for _ in range(6)]
+        time.sleep(0.2)
+        started = time.monotonic()
+        quick = httpx.get(f"http://127.0.0.1:{server.port}/v1/models/conv", timeout=30)
+        assert quick.status_code == 200
+        assert not all(one.done() for one in slow)
+        assert time.monotonic() - started < 0.5
+        assert [one.result().status_code for one in slow] == [200] * 6
+
+
+def test_a_request_that_never_gets_its_turn_is_answered_504(other_rest, monkeypatch):
+    monkeypatch.setattr(turns, "MAX_PER_MODEL", 1)
+    monkeypatch.setattr(app, "TIMEOUT_S", 0.1)
+    server = other_rest()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(spin, server.port)
+        time.sleep(0.2)
+        late = spin(server.port)
+        assert late.status_code == 504
+        assert "was not begun" in late.json()["error"]
+        assert running.result().status_code == 200
 
 
 def closed_after(connection: socket.socket) -> float:
