@@ -49,8 +49,8 @@ class Turns:
                 await free.acquire()
         except TimeoutError:
             raise DeadlineError(
-                f"{MAX_PER_MODEL} requests for {name or 'the server'} were being worked on for {timeout_s:g} s; this one "
-                f"was not begun. Try again later."
+                f"{MAX_PER_MODEL} requests for {name or 'the server'} were being worked on for {timeout_s:g} s, and "
+                f"this one was not begun. Try again later."
             ) from None
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
