@@ -27,13 +27,13 @@ LABELS = ["zero", "one", "two"]
 
 @pytest.fixture(scope="module")
 def server(root, tmp_path_factory) -> Iterator[Any]:
-    """conv and double of the session's root, the models of the forms, one that is broken, and one named as markup."""
+    """The models of the session's root, those of the forms, one that is broken, and one named as markup."""
     from serving.options import ServerOptions
     from serving.server import Server
 
     models: Any = importlib.import_module("page_models")
     path = tmp_path_factory.mktemp("web") / "root"
-    shutil.copytree(root, path, ignore=shutil.ignore_patterns("models.config", "sequence"))
+    shutil.copytree(root, path, ignore=shutil.ignore_patterns("models.config"))
     models.write_forms(path / "forms" / "1")
     importlib.import_module("example_models").write_native(path / "examples" / "1")
     models.write_markup(path / models.MARKUP / "1")
@@ -88,7 +88,7 @@ def test_models_versions_and_the_reason_of_a_failure_are_shown(page, server):
     assert [row[:2] for row in rows] == [["3", "end, DATA_LOSS"], ["2", "available"], ["1", "available"]]
     assert rows[0][2] == server.repository.status("conv")[0].message
     shown.wait("document.querySelector('#model').innerText.includes('uint8 [?, 28, 28, 1]')")
-    assert shown.text("#readiness") == "5 of 5 available"
+    assert shown.text("#readiness") == "6 of 6 available"
 
 
 def test_a_drawn_image_is_answered_as_the_client_answers_it(page, server):
@@ -240,6 +240,17 @@ def test_anything_else_is_json_with_an_example(page):
     assert "sum: 0" in ask(shown)
     shown.run("document.querySelector('#try textarea').value = '[[1, 2'")
     assert "features is no JSON" in ask(shown)
+
+
+def test_a_mask_follows_what_it_masks(page):
+    shown = page("sequence")
+    shown.wait("document.querySelector('#try textarea') !== null")
+    frames = [[[float(frame)] * 12 for frame in (1, 2, 6)]]
+    shown.run(f"document.querySelector('#try textarea').value = {json.dumps(json.dumps(frames))}")
+    ask(shown)
+    assert sent(shown)["inputs"] == {"frames": frames, "padding_mask": [[True] * 3]}
+    assert shown.run("document.querySelectorAll('.bars li').length") == 10  # of 12, the best
+    assert shown.run("document.querySelector('.bars .value').textContent") == "3"
 
 
 def test_an_error_of_the_server_is_shown_as_it_is(page, chromium):
