@@ -20,6 +20,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
 from serving.engines.abstract import AbstractPredictor
+from serving.engines.example_inputs import Parsed, check_examples, find_parsed
 from serving.errors import InvalidInputError, ModelLoadError, RequestError, error_for
 from serving.protocol.codec import CodecError, dtype_of_number
 from serving.protocol.signature import Signature, TensorSpec
@@ -37,6 +38,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 class _Call:
     signature: Signature
     run: Callable[..., list[Any]]
+    parsed: Mapping[int, frozenset[Any]]  # by position, the messages that a string input must hold
 
 
 class TensorFlowPredictor(AbstractPredictor):
@@ -53,11 +55,13 @@ class TensorFlowPredictor(AbstractPredictor):
     def __init__(self, path: pathlib.Path):
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=_session_config())
         try:
-            self._signature_defs = _load(self._session, path)
+            meta_graph = _load(self._session, path)
+            self._signature_defs = dict(meta_graph.signature_def)
+            parsed = _find_parsed(path, meta_graph)
             self._calls = {
                 key: call
                 for key, definition in self._signature_defs.items()
-                if (call := _make_call(self._session, key, definition)) is not None
+                if (call := _make_call(self._session, key, definition, parsed)) is not None
             }
         except Exception as error:
             self._session.close()
@@ -80,6 +84,8 @@ class TensorFlowPredictor(AbstractPredictor):
     def run(self, key: str, inputs: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
         """All outputs of signature `key`."""
         call = self._calls[key]
+        for position, kinds in call.parsed.items():
+            check_examples(list(call.signature.inputs)[position], inputs[position], kinds)
         try:
             outputs = call.run(*inputs)
         except tf.errors.OpError as error:
@@ -118,18 +124,30 @@ def _session_config() -> config_pb2.ConfigProto:
     )
 
 
-def _load(session: tf.compat.v1.Session, path: pathlib.Path) -> dict[str, meta_graph_pb2.SignatureDef]:
+def _load(session: tf.compat.v1.Session, path: pathlib.Path) -> meta_graph_pb2.MetaGraphDef:
     verbosity = logging.getLogger("tensorflow").level
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each load would log that the loader is deprecated
     try:
         with session.graph.as_default():
-            meta_graph = tf.compat.v1.saved_model.load(session, [SERVE_TAG], str(path))
+            return tf.compat.v1.saved_model.load(session, [SERVE_TAG], str(path))
     finally:
         logging.getLogger("tensorflow").setLevel(verbosity)
-    return dict(meta_graph.signature_def)
 
 
-def _make_call(session: Any, key: str, definition: meta_graph_pb2.SignatureDef) -> _Call | None:
+def _find_parsed(path: pathlib.Path, meta_graph: Any) -> Parsed:
+    fed = [info.name for definition in meta_graph.signature_def.values() for info in definition.inputs.values()]
+    parsed = find_parsed(meta_graph, filter(None, fed))
+    if parsed.unknown:
+        logger.warning(
+            "event=examples_unchecked path=%s ops=%s reason=these stand before a parser of tf.Example, so a request's "
+            "bytes are not checked before it, and crafted ones can end this process; take requests from friends only",
+            path,
+            ",".join(sorted(parsed.unknown)),
+        )
+    return parsed
+
+
+def _make_call(session: Any, key: str, definition: meta_graph_pb2.SignatureDef, parsed: Parsed) -> _Call | None:
     """A callable for one SignatureDef; none for the initialisation or for sparse and ragged tensors."""
     if key.startswith("__saved_model"):
         return None
@@ -147,7 +165,12 @@ def _make_call(session: Any, key: str, definition: meta_graph_pb2.SignatureDef) 
         fetch=[definition.outputs[name].name for name in outputs],
         run_options=config_pb2.RunOptions(inter_op_thread_pool=_CALLING_THREAD),
     )
-    return _Call(signature, session._make_callable_from_options(options))
+    kinds = {
+        position: parsed.inputs[tensor]
+        for position, tensor in enumerate(options.feed)
+        if tensor in parsed.inputs and signature.inputs[inputs[position]].dtype.is_string
+    }
+    return _Call(signature, session._make_callable_from_options(options), kinds)
 
 
 def _spec(name: str, info: meta_graph_pb2.TensorInfo) -> TensorSpec:

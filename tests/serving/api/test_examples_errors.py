@@ -223,7 +223,7 @@ def test_a_context_that_would_fill_the_memory(half_plus_two):
     ("content", "text"),
     [
         (b"garbage", "Could not parse example input, value: 'garbage'"),
-        (b"\x0a\x7f", "Feature: x (data type: float) is required but could not be found."),
+        (b"\x0a\x7f", "Could not parse example input, value: '\n\x7f'"),
         (b"", "Feature: x (data type: float) is required but could not be found."),
         (b"\xff", "Could not parse example input"),
     ],
