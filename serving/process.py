@@ -29,6 +29,9 @@ __all__ = ["ProcessOptions", "announce", "build_server", "check_setup", "log_to_
 
 logger = logging.getLogger("serving")
 
+# How long gRPC's thread waits for the interpreter while the hub computes. With Python's own 5 ms, 8 clients got 1,226
+# answers a second where they now get 1,427 (medians of four turns each).
+SWITCH_INTERVAL_S = 0.0005
 _STARTED = "started"
 
 
@@ -100,6 +103,7 @@ def build_server(
     from serving.server import Server
 
     set_threads(intra_op=process.intra_op, inter_op=process.inter_op)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()  # TensorFlow's half a million objects live on; collections need not look at them. Models come after.
     return Server(

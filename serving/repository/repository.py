@@ -7,13 +7,12 @@ change; the ones that work are not touched.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import pathlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import grpc
 
@@ -77,9 +76,8 @@ class Repository:
         self._closed = threading.Event()
         self._refreshing = threading.Lock()
 
-    @contextlib.contextmanager
-    def use(self, name: str, *, version: int | None = None, label: str = "") -> Iterator[LoadedVersion]:
-        """A version for the time of one request.
+    def use(self, name: str, *, version: int | None = None, label: str = "") -> LoadedVersion:
+        """A version for the time of one request: use it as a context, for it is counted as entered.
 
         Args:
             name: the model.
@@ -90,13 +88,6 @@ class Repository:
             NotFoundError: no such model or version.
             InvalidInputError: no such label.
         """
-        loaded = self._enter(name, version, label)
-        try:
-            yield loaded
-        finally:
-            loaded.leave()
-
-    def _enter(self, name: str, version: int | None, label: str) -> LoadedVersion:
         while True:
             loaded = self._find(name, version, label)
             if loaded.enter():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import threading
+from typing import Self
 
 import grpc
 
@@ -53,6 +54,13 @@ class LoadedVersion:
                 return False
             self._running += 1
             return True
+
+    def __enter__(self) -> Self:
+        """The context of a request that `enter` let in."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.leave()
 
     def leave(self) -> None:
         """Count one request out."""

@@ -26,7 +26,7 @@ MAX_DETAILS_BYTES = 1500
 _BEARER = "bearer "
 
 
-def add_services(service: Service, server: grpc.Server, *, slow: concurrent.futures.ThreadPoolExecutor) -> None:
+def add_services(service: Service, server: Any, *, slow: concurrent.futures.ThreadPoolExecutor) -> None:
     """Register PredictionService and ModelService on the bytes of their requests.
 
     The published registration lets gRPC parse them, which answers INTERNAL where that fails.
@@ -43,7 +43,7 @@ def add_services(service: Service, server: grpc.Server, *, slow: concurrent.futu
             if METHODS[name].right is Right.ADMIN:
                 behavior = PooledMethod(behavior, slow)
             handlers[name] = grpc.unary_unary_rpc_method_handler(behavior)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(descriptor.full_name, handlers),))
+        server.add_registered_method_handlers(descriptor.full_name, handlers)  # found without a look-up by name
 
 
 def _behavior(service: Service, method: Method) -> Callable[[bytes, grpc.ServicerContext], bytes]:

@@ -144,6 +144,11 @@ class Gate:
         return self._tokens is not None
 
     @property
+    def open_to_all(self) -> bool:
+        """Whether nothing is checked, counted or logged: `admit` has then nothing to do."""
+        return self._tokens is None and self._limiter is None and self._access_log is None
+
+    @property
     def looks_at_peers(self) -> bool:
         """Whether the network address matters: for limits or the log."""
         return self._limiter is not None or self._access_log is not None
