@@ -95,7 +95,7 @@ def test_features(value, kind, want):
 @pytest.mark.parametrize(
     "value",
     [None, ["a", 1], [[1], [1, 2]], 1j, {"y": 1}, np.array([None]), 2**63, np.array([2**63], np.uint64), object()],
-    ids=str,
+    ids=["none", "mixed", "ragged", "complex", "mapping", "array of None", "int", "uint64", "object"],
 )
 def test_values_without_a_form_are_refused(value):
     with pytest.raises(InvalidInputError, match="Feature `x`"):
