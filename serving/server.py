@@ -38,6 +38,8 @@ logger = logging.getLogger("serving")
 HEALTH_THREADS = 2
 REFLECTION_STREAMS = 4  # at a time; more wait
 RELOAD_THREADS = 1
+PING_EVERY_MS = 60_000
+PING_TIMEOUT_MS = 60_000  # a client that does not answer pings for so long has gone, and its connection is closed
 
 
 class Reload(NamedTuple):
@@ -181,6 +183,9 @@ class Server:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_allowed_incoming_connections", self._options.max_connections),
                 ("grpc.max_connection_idle_ms", int(self._options.max_connection_idle_s * 1e3)),
+                ("grpc.keepalive_time_ms", PING_EVERY_MS),
+                ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
+                ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MS),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients that keep idle connections alive
                 ("grpc.keepalive_permit_without_calls", 1),
             ],

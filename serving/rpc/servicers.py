@@ -15,6 +15,7 @@ from serving.api.service import METHODS, Method, Origin, Service
 from serving.errors import InvalidInputError, RequestError
 from serving.published import MODEL_SERVICE, PREDICTION_SERVICE
 from serving.rpc.pools import PooledMethod
+from serving.rpc.unsent import UnsentAnswers
 from serving.security.access import Right
 from serving.security.tls import peer_identity
 
@@ -36,20 +37,25 @@ def add_services(service: Service, server: Any, *, slow: concurrent.futures.Thre
         server: receives the handlers.
         slow: runs the methods that load models.
     """
+    unsent = UnsentAnswers()
     for descriptor in (PREDICTION_SERVICE, MODEL_SERVICE):
         handlers = {}
         for name in (method.name for method in descriptor.methods):
-            behavior = _behavior(service, METHODS[name])
+            behavior = _behavior(service, METHODS[name], unsent)
             if METHODS[name].right is Right.ADMIN:
                 behavior = PooledMethod(behavior, slow)
             handlers[name] = grpc.unary_unary_rpc_method_handler(behavior)
         server.add_registered_method_handlers(descriptor.full_name, handlers)  # found without a look-up by name
 
 
-def _behavior(service: Service, method: Method) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+def _behavior(
+    service: Service, method: Method, unsent: UnsentAnswers
+) -> Callable[[bytes, grpc.ServicerContext], bytes]:
     def answer(body: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            return _answer(service, method, body, context)
+            content = _answer(service, method, body, context)
+            unsent.hold(len(content), context)
+            return content
         except RequestError as error:
             code, details = error.code, error.details
             retry_after_s = getattr(error, "retry_after_s", None)

@@ -8,6 +8,7 @@ import grpc
 
 from serving.api.service import METHODS, Service
 from serving.rpc.servicers import _behavior
+from serving.rpc.unsent import UnsentAnswers
 
 SERVICES = {
     name: "ModelService" if name in ("GetModelStatus", "HandleReloadConfigRequest") else "PredictionService"
@@ -45,6 +46,9 @@ class Context:
     def peer(self) -> str:
         return "ipv4:127.0.0.1:1"
 
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        return False  # it is sent
+
     def auth_context(self) -> dict:
         return {}
 
@@ -54,7 +58,7 @@ Door = Callable[[str, bytes], tuple[grpc.StatusCode, str]]
 
 def door(service: Service) -> Door:
     """`(method, bytes) -> (code, details)`, the details of an answer being its size."""
-    behaviors = {name: _behavior(service, method) for name, method in METHODS.items()}
+    behaviors = {name: _behavior(service, method, UnsentAnswers()) for name, method in METHODS.items()}
 
     def knock(method: str, body: bytes) -> tuple[grpc.StatusCode, str]:
         try:
