@@ -54,7 +54,7 @@ def _read_files(manifest: pathlib.Path) -> dict[str, dict[str, Any]]:
         files = json.loads(manifest.read_bytes())["files"]
         if all({"sha256", "bytes"} <= set(entry) for entry in files.values()):
             return files
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelLoadError(f"{MANIFEST} cannot be read: {error!r}.") from error
     raise ModelLoadError(f"{MANIFEST} must give `sha256` and `bytes` for every file.")
 
