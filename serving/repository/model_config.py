@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -196,7 +197,13 @@ def _model(root: pathlib.Path, config: Any) -> ModelConfig:
 
 
 def _base_path(root: pathlib.Path, config: Any) -> pathlib.Path:
-    """The given path; `root/<name>` where it is not here (a config written for a container)."""
-    given = root / config.base_path  # an absolute path stays as it is
-    beside = root / config.name
-    return given if config.base_path and (given.is_dir() or not beside.is_dir()) else beside
+    """The given path; `root/<name>` where it is not here (a config written for a container).
+
+    A name that is a path, "../other" for one, leads nowhere.
+    """
+    given, beside = root / config.base_path, root / config.name  # an absolute path stays as it is
+    if not config.base_path:
+        return beside
+    is_plain = config.name != ".." and pathlib.PurePosixPath(config.name).name == config.name
+    # `os.path` takes what cannot be a path (too long, with a NUL) for one that is not there.
+    return beside if is_plain and os.path.isdir(beside) and not os.path.isdir(given) else given
