@@ -38,7 +38,7 @@ class Clock:
 def clock(monkeypatch) -> Clock:
     """Jumps for Python; gRPC turns deadlines to and from the kernel's clock, which cannot be faked."""
     made, real = Clock(), types.SimpleNamespace(**vars(time))
-    for module in (grpc._channel, grpc._server):
+    for module in (grpc._channel, grpc._server):  # pyright: ignore[reportAttributeAccessIssue]
         monkeypatch.setattr(module, "time", real)
     monkeypatch.setattr(time, "time", made)
     return made

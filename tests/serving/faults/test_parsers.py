@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import parser_fuzz
 import parser_models
 import pytest
 import tensorflow as tf
@@ -86,3 +87,15 @@ def test_functions_that_call_one_another_without_end_are_given_up(written, monke
     monkeypatch.setattr(example_inputs, "MAX_STEPS", 3)
     graph = meta_graph(written / "one by one in a loop")
     assert example_inputs.find_parsed(graph, []).unknown == {"(more calls of functions than were followed)"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_passes_the_check_does_not_end_the_parsers(seed):
+    program = subprocess.run(
+        [sys.executable, parser_fuzz.__file__, str(seed), "20000"], capture_output=True, text=True, timeout=280
+    )
+    assert program.returncode == 0, program.stderr.splitlines()[-1]
+    passed, answered = map(int, program.stdout.split())
+    assert passed > 1000
+    assert answered > 1000
