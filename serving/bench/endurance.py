@@ -47,11 +47,12 @@ def measure_swaps(root: pathlib.Path, name: str, *, swaps: int, clients: int, pr
         with our_server(copy, options) as running, Client(running.address) as client:
             load = _load(client, running, name)
             windows: list[tuple[float, float]] = []
+            progress = _Progress(swaps, "swaps")
 
             def swap_all() -> None:
                 for number in range(version + 1, version + 1 + swaps):
                     windows.append(_swap(client, copy / name, name, number, processes))
-                    _show(len(windows), swaps)
+                    progress.show(len(windows))
 
             times, errors = measure_timed(load, clients=clients, while_running=swap_all)
     started, seconds = times[:, 0], times[:, 1]
@@ -82,12 +83,13 @@ def measure_memory(root: pathlib.Path, name: str, *, minutes: float, clients: in
     samples: list[tuple[float, int]] = []
     with our_server(root, ("--processes", str(processes))) as running, Client(running.address) as client:
         load = _load(client, running, name)
+        progress = _Progress(minutes * 60, "s")
 
         def watch() -> None:
             started = time.monotonic()
             while (elapsed := time.monotonic() - started) < minutes * 60:
                 samples.append((elapsed, running.resident_bytes()))
-                _show(int(elapsed), int(minutes * 60))
+                progress.show(elapsed)
                 time.sleep(SAMPLE_S)
 
         times, errors = measure_timed(load, clients=clients, while_running=watch)
@@ -160,9 +162,22 @@ def _load(client: Client, running: Running, name: str) -> Load:
     )
 
 
-def _show(done: int, wanted: int) -> None:
-    if sys.stderr.isatty() or done % max(wanted // 10, 1) == 0:
-        print(f"serving: {done} of {wanted}", file=sys.stderr)
+class _Progress:
+    """A line on standard error at each tenth of the way, with the time left."""
+
+    def __init__(self, wanted: float, unit: str):
+        self._wanted = wanted
+        self._unit = unit
+        self._started = time.monotonic()
+        self._tenths = 0
+
+    def show(self, done: float) -> None:
+        tenths = int(10 * done / self._wanted)
+        if tenths <= self._tenths:
+            return
+        self._tenths = tenths
+        left_s = (time.monotonic() - self._started) * (self._wanted / done - 1)
+        print(f"serving: {done:.0f} of {self._wanted:.0f} {self._unit}, {left_s:.0f} s left", file=sys.stderr)
 
 
 def _percentile_ms(seconds: np.ndarray, percentile: float) -> float | None:

@@ -52,24 +52,25 @@ def naive_server(version: pathlib.Path) -> Iterator[Running]:
 @contextlib.contextmanager
 def _started(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        if not line:
-            _, log = process.communicate()
-            raise ServingError(f"The server did not start ({' '.join(command)}): {log.strip()[-500:]}")
-        drain = _discard(process)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
         try:
-            yield process, line
+            line = process.stdout.readline()
+            if not line:
+                _, log = process.communicate()
+                raise ServingError(f"The server did not start ({' '.join(command)}): {log.strip()[-500:]}")
+            drain = _discard(process)
+            try:
+                yield process, line
+            finally:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(STOP_TIMEOUT_S)
         finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_TIMEOUT_S)
-            drain.join(STOP_TIMEOUT_S)
-    finally:
-        process.kill()
-        process.wait()
+            process.kill()
+        drain.join(STOP_TIMEOUT_S)
 
 
 def _discard(process: subprocess.Popen[str]) -> threading.Thread:
