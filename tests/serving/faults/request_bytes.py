@@ -31,7 +31,18 @@ SIZES = st.one_of(
     st.integers(0, 4), st.sampled_from([28, 12, 1]), st.integers(-2, 70_000), st.sampled_from([2**31, 2**62, -(2**63)])
 )
 SHAPES = st.one_of(st.just([1, 28, 28, 1]), st.just([2, 3, 12]), st.just([2]), st.lists(SIZES, max_size=5))
-NUMBERS = st.one_of(st.integers(0, 1), st.integers(-(2**31), 2**31 - 1))
+FITTING = {
+    "image": (4, [1, 28, 28, 1], "int_val"),
+    "frames": (1, [2, 3, 12], "float_val"),
+    "padding_mask": (10, [2, 3], "bool_val"),
+    "x": (1, [2], "float_val"),
+    "text": (7, [], "string_val"),
+    "texts": (7, [1, 2], "string_val"),
+    "inputs": (7, [2], "string_val"),
+}
+"""Dtype, shape and field that an input of that name takes."""
+DTYPES = st.integers(0, 132)
+NUMBERS = st.one_of(st.integers(0, 1), st.integers(-1, 300), st.integers(-(2**31), 2**31 - 1))
 FLOATS = st.one_of(st.floats(width=32), st.just(0.5))
 
 
@@ -54,12 +65,16 @@ def _example(value: float) -> bytes:
 
 
 @st.composite
-def tensors(draw: st.DrawFn) -> Any:
+def tensors(draw: st.DrawFn, name: str) -> Any:
     """TensorProtos whose dtype, shape, bytes and values may belong together or not."""
-    proto = tensor_pb2.TensorProto(dtype=draw(st.one_of(st.sampled_from([1, 4, 7, 10]), st.integers(0, 140))) % 133)
-    shape = draw(SHAPES)
+    anything = st.tuples(DTYPES, SHAPES, st.sampled_from(FIELDS))
+    dtype, shape, field = draw(st.one_of(st.just(FITTING[name]), anything) if name in FITTING else anything)
+    proto = tensor_pb2.TensorProto(dtype=dtype)
     for size in shape:
         proto.tensor_shape.dim.add(size=size)
+    if draw(st.booleans()):
+        getattr(proto, field).extend(draw(_values(field)))
+        return proto
     proto.tensor_shape.unknown_rank = draw(st.integers(0, 20)) == 20
     if draw(st.booleans()):
         count = int(np.prod([abs(size) for size in shape], dtype=float)) if shape else 1
@@ -99,7 +114,7 @@ def predicts(draw: st.DrawFn) -> tuple[str, bytes]:
     )
     draw(specs(request.model_spec))
     for name in draw(st.lists(st.sampled_from(INPUTS), max_size=2)):
-        request.inputs[name].CopyFrom(draw(st.one_of(tensors(), honest_tensors())))
+        request.inputs[name].CopyFrom(draw(st.one_of(tensors(name), honest_tensors())))
     return "Predict", request.SerializeToString()
 
 
@@ -125,7 +140,7 @@ def fitting_predicts(draw: st.DrawFn) -> tuple[str, bytes]:
     request = predict_pb2.PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = name, signature
     for one in inputs:
-        request.inputs[one].CopyFrom(draw(st.one_of(tensors(), honest_tensors())))
+        request.inputs[one].CopyFrom(draw(st.one_of(tensors(one), honest_tensors())))
     return "Predict", request.SerializeToString()
 
 
