@@ -18,13 +18,13 @@ class Job:
 
     Args:
         inputs: in the order of the signature.
-        rows: how many; 0 where the signature has no rows.
+        rows: how many; 1 where the signature's calls are not shared.
         key: requests with an equal key may share a batch; None for one that may not.
         deadline: the monotonic time after which nobody waits; None without.
         waiter: told when the job is done.
     """
 
-    __slots__ = ("deadline", "error", "inputs", "key", "outputs", "rows", "waiter")
+    __slots__ = ("deadline", "error", "inputs", "key", "outputs", "rows", "size", "waiter")
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Job:
     ):
         self.inputs = inputs
         self.rows = rows
+        self.size = sum(array.size for array in inputs)  # what the call's length grows with
         self.key = key
         self.deadline = deadline
         self.waiter = waiter
@@ -56,8 +57,11 @@ class Job:
         return True
 
     def result(self) -> Mapping[str, np.ndarray]:
-        """The outputs, or the error raised."""
+        """The outputs, or the error raised; to be asked for once."""
         if self.error is not None:
-            raise self.error
+            try:
+                raise self.error
+            finally:
+                self.error = None  # else error, traceback and job keep one another, and the inputs, alive
         assert self.outputs is not None
         return self.outputs

@@ -44,15 +44,18 @@ def run_jobs(
     """
     try:
         _share(engine.run(key, _inputs(jobs, pad_rows_to, pad_lengths)), jobs, pad_rows_to)
+        return
     except Exception as error:
         if len(jobs) == 1:
             jobs[0].error = error
             return
-        for job in jobs:
-            _run_alone(engine, key, job)
+    for job in jobs:  # not while the shared error is handled: it would be the context of each one's own
+        _run_alone(engine, key, job)
 
 
 def _run_alone(engine: AbstractPredictor, key: str, job: Job) -> None:
+    if job.drop_if_late():
+        return
     try:
         job.outputs = engine.run(key, job.inputs)
     except Exception as error:

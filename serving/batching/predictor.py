@@ -15,6 +15,7 @@ from serving.batching.parameters import BatchingParameters
 from serving.batching.queues import AbstractQueue, NaturalQueue, TimedQueue
 from serving.batching.waiting import current_host, new_waiter
 from serving.engines.abstract import AbstractPredictor
+from serving.errors import InvalidInputError
 from serving.protocol.signature import Signature
 
 if TYPE_CHECKING:
@@ -67,7 +68,11 @@ class BatchingPredictor(AbstractPredictor):
             RequestError: as the engine raises it; or the queue is full, or the deadline passed in it.
         """
         parameters = self._parameters
-        if parameters is None or not parameters.enable_large_batch_splitting or key not in self._mergeable:
+        if parameters is None or key not in self._mergeable:
+            return self._run(key, inputs)
+        if merge_key(inputs) is None:
+            raise InvalidInputError("Batching session Run() input tensors must have equal 0th-dimension size")
+        if not parameters.enable_large_batch_splitting:
             return self._run(key, inputs)
         return join([self._run(key, part) for part in split(inputs, parameters.execution_size)])
 

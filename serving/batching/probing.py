@@ -84,5 +84,9 @@ def _other_row(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "b" or (array.ndim == 1 and array.dtype == object):
         return array
     if array.ndim > 1 and array.size > 1:
-        return np.ascontiguousarray(np.roll(array, 1, axis=-1) if array.shape[-1] > 1 else array[:, ::-1])
-    return array if array.dtype.kind in "iu" else (array * 0.5).astype(array.dtype)
+        moved = np.roll(array, 1, axis=-1) if array.shape[-1] > 1 else array[:, ::-1]
+        if array.dtype == object or not np.array_equal(moved, array):
+            return np.ascontiguousarray(moved)
+    if array.dtype.kind in "iu":
+        return np.where(array == 0, 1, array // 2).astype(array.dtype)
+    return np.where(array == 0, 0.25, array * 0.5).astype(array.dtype)

@@ -60,7 +60,7 @@ class NaturalQueue(AbstractQueue):
         self._waiting: collections.deque[Job] = collections.deque()
         self._busy = 0
         self._mean_s = 1.0  # of a call; of nothing known yet, it is long
-        self._mean_rows = 1.0
+        self._mean_size = 1.0
         self._threads = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="model")
 
     def run(self, job: Job) -> None:
@@ -89,8 +89,8 @@ class NaturalQueue(AbstractQueue):
         self._threads.shutdown(wait=False)
 
     def _expected_s(self) -> float:
-        rows = min(sum(job.rows for job in self._waiting), max(self._max_rows, self._waiting[0].rows))
-        return self._mean_s * max(rows / self._mean_rows, 1.0)
+        size = sum(job.size for job in self._together())
+        return self._mean_s * max(size / self._mean_size, 1.0)
 
     def _work_as_thread(self, job: Job) -> None:
         with self._lock:
@@ -118,13 +118,19 @@ class NaturalQueue(AbstractQueue):
         self._threads.submit(self._work)  # the place goes on to it
 
     def _take(self) -> list[Job]:
+        batch = self._together()
+        for _ in batch:
+            self._waiting.popleft()
+        return batch
+
+    def _together(self) -> list[Job]:
+        """The first jobs that wait, as many as go into one call."""
         batch: list[Job] = []
         rows = 0
-        while self._waiting:
-            job = self._waiting[0]
+        for job in self._waiting:
             if batch and (job.key is None or job.key != batch[0].key or rows + job.rows > self._max_rows):
                 break
-            batch.append(self._waiting.popleft())
+            batch.append(job)
             rows += job.rows
         return batch
 
@@ -133,15 +139,15 @@ class NaturalQueue(AbstractQueue):
         if live:
             started = time.perf_counter()
             self._execute(live)
-            self._note(time.perf_counter() - started, sum(job.rows for job in live))
+            self._note(time.perf_counter() - started, sum(job.size for job in live))
         for job in batch:
             job.waiter.notify()
 
-    def _note(self, seconds: float, rows: int) -> None:
+    def _note(self, seconds: float, size: int) -> None:
         known = self._mean_s < 1.0
         share = _NEW_SHARE if known else 1.0
         self._mean_s += share * (min(seconds, 0.999) - self._mean_s)
-        self._mean_rows += share * (max(rows, 1) - self._mean_rows)
+        self._mean_size += share * (max(size, 1) - self._mean_size)
 
 
 class _Batch:
@@ -183,6 +189,8 @@ class TimedQueue(AbstractQueue):
                 f"Task size {job.rows} is larger than maximum input batch size {parameters.max_batch_size}"
             )
         with self._changed:
+            if len(self._threads) < parameters.num_batch_threads:
+                self._start_thread()
             for batch in self._batches:
                 if job.key is not None and batch.jobs[0].key == job.key and self._fits(batch, job):
                     batch.jobs.append(job)
@@ -195,17 +203,15 @@ class TimedQueue(AbstractQueue):
                         f"{job.rows} and {len(self._batches)} batches wait"
                     )
                 self._batches.append(_Batch(job, time.monotonic() + parameters.batch_timeout_s))
-            if len(self._threads) < parameters.num_batch_threads:
-                self._start_thread()
             self._changed.notify()
 
     def _fits(self, batch: _Batch, job: Job) -> bool:
-        return batch.rows + job.rows <= self._parameters.max_batch_size
+        return batch.rows + job.rows <= self._parameters.execution_size
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._work, name="batch", daemon=True)
+        thread.start()  # may fail where threads are short: then neither thread nor job is in the books
         self._threads.append(thread)
-        thread.start()
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
@@ -221,7 +227,7 @@ class TimedQueue(AbstractQueue):
             while True:
                 now = time.monotonic()
                 for index, batch in enumerate(self._batches):
-                    if batch.rows >= self._parameters.max_batch_size or batch.closes_at <= now or self._closed:
+                    if batch.rows >= self._parameters.execution_size or batch.closes_at <= now or self._closed:
                         del self._batches[index]
                         return batch
                 if self._closed:

@@ -1,7 +1,10 @@
 """Natural batching: who waits together is answered together, and nobody for another's mistake."""
 
 import concurrent.futures
+import gc
+import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from fake_engine import FakeEngine, rows
 from serving import deadlines
 from serving.batching.predictor import MAX_ROWS, BatchingPredictor
 from serving.errors import DeadlineError, InvalidInputError
+from serving.rpc.hub import Hub
 
 KEY = "serving_default"
 
@@ -121,6 +125,48 @@ def test_workers_are_the_calls_at_a_time(pool):
     list(pool.map(lambda _: predictor.run(KEY, rows(99)), range(8)))
     assert engine.most_running == 2
     assert len(engine.calls) == 8
+
+
+@pytest.mark.parametrize("together", [1, 2], ids=["alone", "in company"])
+def test_a_failed_request_keeps_nothing_alive(pool, together):
+    """Without a garbage collection: an error, its traceback and its job must not keep one another, nor their inputs."""
+    predictor = gathering(FakeEngine())
+    bad = [rows(-1) for _ in range(together)]
+    inputs = [weakref.ref(one[0]) for one in bad]
+    gc.disable()
+    try:
+        futures = held_up(predictor._engine, predictor, pool, bad)
+        errors = [future.exception(10) for future in futures[1:]]
+        assert all(isinstance(error, InvalidInputError) and error.__context__ is None for error in errors)
+        del futures, errors, bad
+        wait_for(lambda: not any(one() is not None for one in inputs))
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("mergeable", [True, False])
+@pytest.mark.parametrize("shape", [(5000, 1), (1, 5000)], ids=["rows", "length"])
+def test_a_large_request_to_a_fast_model_does_not_hold_up_the_hub(mergeable, shape):
+    class Linear(FakeEngine):
+        def run(self, key, inputs):
+            if inputs[0].size > 1:
+                began.set()
+            time.sleep(inputs[0].size * 1e-4)
+            return super().run(key, inputs)
+
+    began = threading.Event()
+    predictor = gathering(Linear(), mergeable=mergeable)
+    hub = Hub()
+    for _ in range(20):
+        hub.submit(predictor.run, KEY, rows(1)).result(10)
+    predictor._queues[KEY]._mean_s = 1e-4  # whatever this machine's clock made of it
+    large = hub.submit(predictor.run, KEY, [np.ones(shape, np.float32)])
+    assert began.wait(10)
+    hub.submit(print, end="").result(10)
+    assert not large.done()
+    assert large.result(10)["y"].shape == shape
+    hub.shutdown()
+    predictor.close()
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -77,6 +77,21 @@ def test_the_examples_of_the_warm_up_are_taken():
     assert mergeable_signatures(engine, {"serving_default": example}) == {"serving_default"}
 
 
+@pytest.mark.parametrize("row", [[[0.0] * 4], [[2.0] * 4]], ids=["zeros", "equal values"])
+def test_an_example_of_equal_values_is_tried_beside_another_row(row):
+    example = {"serving_default": [np.array(row, np.float32)]}
+    assert not mergeable_signatures(Function(lambda x: x - x.mean(0), OPEN, spec("y", None, 4)), example)
+    assert mergeable_signatures(Function(lambda x: x * 2, OPEN, spec("y", None, 4)), example)
+
+
+@pytest.mark.parametrize("example", [{}, {"serving_default": [np.array([6])]}], ids=["made up", "example"])
+def test_a_number_a_row_is_tried_beside_another(example):
+    numbers = TensorSpec(name="x", dtype=dtype_of_number(9), shape=(None,))
+    for function, mergeable in ((lambda x: x - x.mean().astype(x.dtype), False), (lambda x: x * 2, True)):
+        engine = Function(function, numbers, TensorSpec(name="y", dtype=dtype_of_number(9), shape=(None,)))
+        assert bool(mergeable_signatures(engine, example)) is mergeable
+
+
 def test_strings_of_the_warm_up_are_taken():
     strings = TensorSpec(name="x", dtype=dtype_of_number(7), shape=(None,))
     engine = Function(lambda x: x, strings, TensorSpec(name="y", dtype=dtype_of_number(7), shape=(None,)))

@@ -1,14 +1,16 @@
 """Batches as TensorFlow Serving's batching file has them."""
 
 import concurrent.futures
+import dataclasses
 import pathlib
 import threading
 import time
 
 import numpy as np
 import pytest
-from fake_engine import FakeEngine, rows
+from fake_engine import FakeEngine, rows, spec
 
+from serving import deadlines
 from serving.batching.parameters import BatchingParameters, read_parameters
 from serving.batching.predictor import BatchingPredictor
 from serving.errors import InvalidInputError, UnavailableError, UsageError
@@ -108,6 +110,60 @@ def test_or_split_on_request(pool):
     predictor = timed(engine, max_batch_size=4, enable_large_batch_splitting=True, max_execution_batch_size=2)
     assert predictor.run(KEY, rows(1, 2, 3, 4, 5))["y"][:, 0].tolist() == [2, 4, 6, 8, 10]
     assert engine.calls == [(2, 1), (2, 1), (1, 1)]
+    predictor.close()
+
+
+def test_parts_of_several_requests_share_no_larger_call(pool):
+    engine = FakeEngine()
+    predictor = timed(
+        engine,
+        max_batch_size=4,
+        batch_timeout_micros=100_000,
+        enable_large_batch_splitting=True,
+        max_execution_batch_size=2,
+        allowed_batch_sizes=(2,),
+    )
+    answers = ask(predictor, pool, rows(1, 2), rows(3, 4), rows(5))
+    assert [answer[:, 0].tolist() for answer in answers] == [[2, 4], [6, 8], [10]]
+    assert engine.calls == [(2, 1)] * 3
+    predictor.close()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"allowed_batch_sizes": (4,)},
+        {"enable_large_batch_splitting": True, "max_execution_batch_size": 2},
+    ],
+    ids=["plain", "padded", "split"],
+)
+def test_inputs_that_differ_in_rows_are_refused(parameters):
+    class TwoInputs(FakeEngine):
+        @property
+        def signatures(self):
+            (one,) = super().signatures.values()
+            return {KEY: dataclasses.replace(one, inputs={"x": spec("x", None, None), "z": spec("z", None, None)})}
+
+    engine = TwoInputs()
+    predictor = timed(engine, max_batch_size=4, **parameters)
+    with pytest.raises(InvalidInputError, match="must have equal 0th-dimension size"):
+        predictor.run(KEY, [*rows(1, 2), *rows(1, 2, 3)])
+    assert predictor.run(KEY, [*rows(1, 2), *rows(1, 2)])["y"][:, 0].tolist() == [2, 4]
+    predictor.close()
+
+
+def test_a_thread_that_cannot_start_holds_up_no_later_request(monkeypatch):
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    predictor = timed(FakeEngine(), max_batch_size=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            predictor.run(KEY, rows(1))
+    with deadlines.within(5):
+        assert predictor.run(KEY, rows(2))["y"].item() == 4
     predictor.close()
 
 
