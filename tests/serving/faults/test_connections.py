@@ -4,6 +4,8 @@
 import contextlib
 import resource
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import harness
@@ -70,3 +72,17 @@ def is_greeted(port: int) -> bool:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection, contextlib.suppress(ConnectionError):
         return connection.recv(1000) != b""
     return False
+
+
+LIMITED = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512))
+from serving.process import raise_open_files
+raise_open_files()
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_the_server_asks_for_as_many_open_files_as_it_may_have():
+    told = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.split() == ["512", "512"]
