@@ -43,7 +43,7 @@ class ServerOptions:
         versions: "all" or "latest", for a root without `models.config`.
         max_message_bytes: largest request, and largest array built from one.
         max_batch_size: most rows in a request.
-        max_connections: of REST at a time; more are answered 503.
+        max_connections: of gRPC and of REST, each, at a time; more are closed (gRPC) or answered 503 (REST).
         max_connection_idle_s: a gRPC connection without a request for so long is closed; its client opens another when
             it needs one.
         allow_insecure: serve without TLS on an address that other machines reach.
