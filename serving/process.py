@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from serving.errors import ServerStartError, UsageError
@@ -26,7 +26,16 @@ from serving.security.tls import TLSOptions, check_exposure, is_loopback
 if TYPE_CHECKING:
     from serving.server import Reload, Server
 
-__all__ = ["ProcessOptions", "announce", "build_server", "check_setup", "log_to_stderr", "raise_open_files", "run"]
+__all__ = [
+    "ProcessOptions",
+    "announce",
+    "build_server",
+    "check_setup",
+    "hangup_held",
+    "log_to_stderr",
+    "raise_open_files",
+    "run",
+]
 
 logger = logging.getLogger("serving")
 
@@ -134,10 +143,11 @@ def build_server(
 
 def _run_here(root: pathlib.Path, options: ServerOptions, process: ProcessOptions) -> int:
     """The server starts in a thread, so that a signal is heard while TensorFlow loads."""
-    server = build_server(root, options, process)
     events: queue.SimpleQueue[object] = queue.SimpleQueue()
+    with hangup_held():
+        server = build_server(root, options, process)
+        signal.signal(signal.SIGHUP, lambda *_: server.service.gate.reopen())
     _on_signals(events.put)
-    signal.signal(signal.SIGHUP, lambda *_: server.service.gate.reopen())
     threading.Thread(target=_start, args=(server, events.put), name="start", daemon=True).start()
     event = events.get()
     if isinstance(event, BaseException):
@@ -146,6 +156,19 @@ def _run_here(root: pathlib.Path, options: ServerOptions, process: ProcessOption
         announce(root, options, server.port, server.rest_port, server.repository.served(), as_json=process.as_json)
         events.get()
     return stop(server, process.grace_s)
+
+
+@contextlib.contextmanager
+def hangup_held() -> Iterator[None]:
+    """A SIGHUP waits meanwhile, for it would end a process that cannot hear it yet.
+
+    A process started meanwhile inherits that, and lets it through when it can.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(server: Server, report: Callable[[object], None]) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 from serving.errors import ServerStartError, ServingError
 from serving.metrics import MULTIPROCESS_DIRECTORY
 from serving.options import ServerOptions
-from serving.process import ProcessOptions, announce
+from serving.process import ProcessOptions, announce, hangup_held
 from serving.worker import Ready, Worked, work
 
 __all__ = ["Supervisor"]
@@ -115,7 +115,8 @@ class Supervisor:
             args=(self._root, self._options, self._process, theirs, self._reload),
             name=f"serving-{worker.index}",
         )
-        worker.process.start()
+        with hangup_held():
+            worker.process.start()
         theirs.close()
         worker.ready = False
         worker.started_at = time.monotonic()
@@ -135,6 +136,8 @@ class Supervisor:
                     worker.ready = True
                     models = message.models
                     waiting.discard(worker)
+                elif isinstance(message, Worked):
+                    self._pass_on(worker, message.reload)
                 elif message is None:
                     raise ServerStartError(f"Server process {worker.process.pid} ended while it started.")
                 elif isinstance(message, ServingError):
@@ -167,11 +170,15 @@ class Supervisor:
         elif isinstance(message, Ready):
             worker.ready = True
         elif isinstance(message, Worked):
-            self._reload = message.reload
-            for other in self._workers:
-                if other is not worker and other.process is not None:
-                    with contextlib.suppress(OSError):  # it died; its successor is told at its start
-                        other.pipe.send(message.reload)
+            self._pass_on(worker, message.reload)
+
+    def _pass_on(self, worker: _Worker, reload: Any) -> None:
+        """Tell the other workers of a reload that came to `worker`."""
+        self._reload = reload
+        for other in self._workers:
+            if other is not worker and other.process is not None:
+                with contextlib.suppress(OSError):  # it died; its successor is told at its start
+                    other.pipe.send(reload)
 
     def _receive(self, worker: _Worker) -> Any:
         try:

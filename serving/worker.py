@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import pathlib
 import queue
@@ -15,6 +16,8 @@ from serving.options import ServerOptions
 from serving.process import ProcessOptions, build_server, log_to_stderr, stop
 
 __all__ = ["Ready", "Worked", "work"]
+
+logger = logging.getLogger("serving")
 
 _GONE = "gone"
 
@@ -57,6 +60,7 @@ def work(root: pathlib.Path, options: ServerOptions, process: ProcessOptions, pi
     try:
         server = build_server(root, options, process, reuse_port=True, passed_on=lambda one: send(Worked(one)))
         signal.signal(signal.SIGHUP, lambda *_: server.service.gate.reopen())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # held since the supervisor started this process
         if reload is not None:
             server.reload(reload)
         threading.Thread(target=_listen, args=(server, pipe, events), name="supervisor", daemon=True).start()
@@ -79,11 +83,16 @@ def _start(server: Any, send: Any, events: queue.SimpleQueue[str]) -> None:
 
 def _listen(server: Any, pipe: Any, events: queue.SimpleQueue[str]) -> None:
     """Carry out reloads from the supervisor; without it, end."""
-    try:
-        while True:
-            server.reload(pipe.recv())
-    except (EOFError, OSError):
-        events.put(_GONE)
+    while True:
+        try:
+            reload = pipe.recv()
+        except (EOFError, OSError):
+            events.put(_GONE)
+            return
+        try:
+            server.reload(reload)
+        except Exception:  # what is served stays, and the next one may succeed
+            logger.exception("event=reload_failed")
 
 
 def _plain(error: Exception) -> ServingError:

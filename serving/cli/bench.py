@@ -6,11 +6,20 @@ import pathlib
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from serving.cli.common import as_json_option, debug_option, print_json, signature_option, version_option
-from serving.errors import ServingError
+from serving.errors import ServingError, UsageError
 
 __all__ = ["bench"]
+
+_COMMON = ("as_json", "debug")
+_LOOKED_AT = {
+    "HOST:PORT": ("version", "signature", "clients", "batch_size", "seconds", "inputs", "allow_remote"),
+    "ROOT": ("seconds", "rounds"),
+    "--swaps": ("swaps", "clients", "processes"),
+    "--minutes": ("minutes", "clients", "processes"),
+}
 
 
 @click.command()
@@ -18,7 +27,13 @@ __all__ = ["bench"]
 @click.argument("name")
 @version_option
 @signature_option
-@click.option("--clients", type=click.IntRange(1, 256), multiple=True, default=(1, 8), help="Processes; repeat it.")
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 256),
+    multiple=True,
+    default=(1, 8),
+    help="Processes; repeat it. Not of ROOT alone.",
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=1, help="Rows in a request.")
 @click.option("--seconds", type=click.FloatRange(0.1, 600), default=5.0, help="How long each number of clients runs.")
 @click.option("--input", "inputs", multiple=True, help="NAME=FILE.npy to send; random arrays without.")
@@ -43,6 +58,7 @@ def bench(address: str, name: str, as_json: bool, debug: bool, **options: Any) -
     from serving.bench.report import run_bench
 
     root = pathlib.Path(address)
+    _refuse_without_effect(_kind(root.is_dir(), options))
     if root.is_dir():
         _bench_root(root, name, as_json, **options)
         return
@@ -60,6 +76,21 @@ def bench(address: str, name: str, as_json: bool, debug: bool, **options: Any) -
                 f"{failed} of {failed + row['requests']} requests of {row['clients']} client(s) failed: "
                 f"{row['errors']}. `serving status {address} {name}` shows the state of the model."
             )
+
+
+def _kind(of_root: bool, options: dict[str, Any]) -> str:
+    if not of_root:
+        return "HOST:PORT"
+    return "--swaps" if options["swaps"] else "--minutes" if options["minutes"] else "ROOT"
+
+
+def _refuse_without_effect(kind: str) -> None:
+    """An option that was given and that this kind of measurement does not look at is a mistake."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if isinstance(parameter, click.Option) and given and parameter.name not in (*_COMMON, *_LOOKED_AT[kind]):
+            raise UsageError(f"`{parameter.opts[0]}` has no effect with {kind}. Leave it out; --help tells which have.")
 
 
 def _bench_root(root: pathlib.Path, name: str, as_json: bool, **options: Any) -> None:

@@ -54,6 +54,29 @@ def test_servers_are_compared(bench_root, capfd):
     assert report["decode"]["float_val"]["decode_us"] > 0
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ROOT", "m", "--batch-size", "4"],
+        ["ROOT", "m", "--signature", "other"],
+        ["ROOT", "m", "--clients", "2"],
+        ["ROOT", "m", "--processes", "2"],
+        ["ROOT", "m", "--swaps", "1", "--rounds", "1"],
+        ["ROOT", "m", "--swaps", "1", "--minutes", "1"],
+        ["127.0.0.1:1", "m", "--swaps", "1"],
+        ["127.0.0.1:1", "m", "--rounds", "1"],
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_an_option_that_would_do_nothing_is_refused(tmp_path, capsys, arguments):
+    from serving.cli.main import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", *(str(tmp_path) if word == "ROOT" else word for word in arguments)])
+    assert ended.value.code == 2
+    assert f"`{arguments[-2]}` has no effect" in capsys.readouterr().err
+
+
 def result(rate: float, p50_ms: float) -> Result:
     return Result(
         clients=8,

@@ -69,6 +69,9 @@ def running(tmp_path_factory, publish) -> Iterator[Running]:
     command = [str(SERVING), "serve", str(root), "--port", "0", "--processes", "2", "--json", "--poll-seconds", "0.2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
+    starting = psutil.Process(process.pid)
+    wait_for(lambda: sum(_is_worker(child) for child in starting.children()) == 2)
+    process.send_signal(signal.SIGHUP)  # a log is rotated while they start: it ends none of them
     yield Running(process, json.loads(process.stdout.readline()), root)
     process.kill()
     process.wait()
