@@ -83,7 +83,7 @@ class NaturalQueue(AbstractQueue):
         if short:
             self._work(rounds=1)
         else:
-            self._threads.submit(self._work)
+            self._hand_on()
 
     def close(self) -> None:
         self._threads.shutdown(wait=False)
@@ -115,7 +115,20 @@ class NaturalQueue(AbstractQueue):
             if not self._waiting:
                 self._busy -= 1
                 return
-        self._threads.submit(self._work)  # the place goes on to it
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        """A thread of this queue goes on in the caller's place; the caller itself where threads are short."""
+        once = threading.Lock()
+
+        def work() -> None:
+            if once.acquire(blocking=False):
+                self._work()
+
+        try:
+            self._threads.submit(work)
+        except RuntimeError:  # the pool keeps what it could not start a thread for, and may do it later
+            work()
 
     def _take(self) -> list[Job]:
         batch = self._together()

@@ -144,6 +144,21 @@ def test_a_failed_request_keeps_nothing_alive(pool, together):
         gc.enable()
 
 
+def test_where_no_thread_can_be_started_the_hub_does_the_work(monkeypatch):
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    predictor, hub = gathering(FakeEngine()), Hub()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert hub.submit(predictor.run, KEY, rows(1)).result(10)["y"].item() == 2
+    predictor._queues[KEY]._mean_s = 1.0  # for the threads again
+    assert [hub.submit(predictor.run, KEY, rows(value)).result(10)["y"].item() for value in (2, 3)] == [4, 6]
+    wait_for(lambda: predictor._queues[KEY]._busy == 0)
+    hub.shutdown()
+    predictor.close()
+
+
 @pytest.mark.parametrize("mergeable", [True, False])
 @pytest.mark.parametrize("shape", [(5000, 1), (1, 5000)], ids=["rows", "length"])
 def test_a_large_request_to_a_fast_model_does_not_hold_up_the_hub(mergeable, shape):
