@@ -159,6 +159,24 @@ def test_where_no_thread_can_be_started_the_hub_does_the_work(monkeypatch):
     predictor.close()
 
 
+def test_the_hub_begins_no_call_beyond_the_workers():
+    engine, hub = FakeEngine(), Hub()
+    predictor = gathering(engine)
+    queue = predictor._queues[KEY]
+    engine.gate.clear()
+    futures = [hub.submit(predictor.run, KEY, rows(1))]
+    wait_for(lambda: engine.running == 1)
+    queue._mean_s = 1e-4  # short enough for the hub itself, were a place free
+    futures.append(hub.submit(predictor.run, KEY, rows(2)))
+    wait_for(lambda: len(queue._waiting) == 1 or engine.running == 2)
+    time.sleep(0.05)  # the hub comes to it after the request does
+    engine.gate.set()
+    assert [future.result(10)["y"].item() for future in futures] == [2, 4]
+    assert engine.most_running == 1
+    hub.shutdown()
+    predictor.close()
+
+
 @pytest.mark.parametrize("mergeable", [True, False])
 @pytest.mark.parametrize("shape", [(5000, 1), (1, 5000)], ids=["rows", "length"])
 def test_a_large_request_to_a_fast_model_does_not_hold_up_the_hub(mergeable, shape):
