@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 """Natural batching: who waits together is answered together, and nobody for another's mistake."""
 
 import concurrent.futures

@@ -1,3 +1,4 @@
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 """Batches as TensorFlow Serving's batching file has them."""
 
 import concurrent.futures

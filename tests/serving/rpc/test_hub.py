@@ -61,6 +61,7 @@ def test_what_was_gathered_is_worked_on_once_everybody_waits(hub):
 
     def ask() -> None:
         host = current_host()
+        assert host is not None
         assert host is hub
         waiter = new_waiter(host)
         work.waiters.append(waiter)
