@@ -88,7 +88,7 @@ def measure_memory(root: pathlib.Path, name: str, *, minutes: float, clients: in
         def watch() -> None:
             started = time.monotonic()
             while (elapsed := time.monotonic() - started) < minutes * 60:
-                samples.append((elapsed, running.resident_bytes()))
+                samples.append((elapsed, running.memory_bytes()))
                 progress.show(elapsed)
                 time.sleep(SAMPLE_S)
 

@@ -25,9 +25,12 @@ class Running:
         self._process = process
         self.address = address
 
-    def resident_bytes(self) -> int:
-        """Memory of the process and its children that is not shared away: the sum of their proportional sets."""
-        return sum(_proportional_bytes(pid) for pid in _tree(self._process.pid))
+    def memory_bytes(self) -> int:
+        """Memory that the process and its children have taken (`Pss_Anon`).
+
+        Without that of files: libraries are shared with whatever else runs, and count more as soon as that ends.
+        """
+        return sum(_anonymous_bytes(pid) for pid in _tree(self._process.pid))
 
 
 @contextlib.contextmanager
@@ -95,9 +98,9 @@ def _tree(pid: int) -> list[int]:
     return found
 
 
-def _proportional_bytes(pid: int) -> int:
+def _anonymous_bytes(pid: int) -> int:
     with contextlib.suppress(OSError):
         for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith("Pss_Anon:"):
                 return int(line.split()[1]) * 1024
     return 0
