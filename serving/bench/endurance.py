@@ -23,6 +23,7 @@ POLL_S = 0.05
 SWAP_TIMEOUT_S = 60.0
 SAMPLE_S = 5.0
 SETTLED_S = 60.0
+LOOKS = 12  # more in a row for each further process: connections reach one of the kernel's choice
 
 
 def measure_swaps(root: pathlib.Path, name: str, *, swaps: int, clients: int, processes: int) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def measure_swaps(root: pathlib.Path, name: str, *, swaps: int, clients: int, pr
 
             def swap_all() -> None:
                 for number in range(version + 1, version + 1 + swaps):
-                    windows.append(_swap(client, copy / name, name, number, processes))
+                    windows.append(_swap(running.address, copy / name, name, number, processes))
                     progress.show(len(windows))
 
             times, errors = measure_timed(load, clients=clients, while_running=swap_all)
@@ -121,7 +122,7 @@ def _copied(root: pathlib.Path, name: str) -> Any:
         yield copy, max(versions)
 
 
-def _swap(client: Client, base: pathlib.Path, name: str, number: int, processes: int) -> tuple[float, float]:
+def _swap(address: str, base: pathlib.Path, name: str, number: int, processes: int) -> tuple[float, float]:
     """Publish version `number`, wait until it alone is served, and take the old files away; from when to when."""
     temporary = base / f".{number}.tmp"
     shutil.copytree(base / str(number - 1), temporary)
@@ -129,10 +130,10 @@ def _swap(client: Client, base: pathlib.Path, name: str, number: int, processes:
     temporary.rename(base / str(number))
     deadline = time.monotonic() + SWAP_TIMEOUT_S
     seen = 0
-    while seen < 2 * processes:  # of several processes, any may answer
+    while seen < 1 + LOOKS * (processes - 1):
         if time.monotonic() > deadline:
             raise ServingError(f"Version {number} was not served {SWAP_TIMEOUT_S:g} s after it appeared.")
-        states = _states(client, name)
+        states = _states(address, name)
         served = states.get(number) == "AVAILABLE" and states.get(number - 1) in (None, "END")
         seen = seen + 1 if served else 0
         if not served:
@@ -142,9 +143,10 @@ def _swap(client: Client, base: pathlib.Path, name: str, number: int, processes:
     return begun, ended
 
 
-def _states(client: Client, name: str) -> dict[int, str]:
+def _states(address: str, name: str) -> dict[int, str]:
     try:
-        return {status.version: status.state for status in client.status(name)}
+        with Client(address) as client:
+            return {status.version: status.state for status in client.status(name)}
     except RequestError:
         return {}
 

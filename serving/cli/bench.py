@@ -115,12 +115,12 @@ def _bench_root(root: pathlib.Path, name: str, as_json: bool, **options: Any) ->
 
 def _show_comparison(report: dict[str, Any]) -> None:
     click.echo(f"{report['model']}, version {report['version']}, {report['rounds']} rounds of {report['seconds']:g} s")
-    click.echo("batch  clients  server                     requests/s  by naive  p50 ms")
+    click.echo("batch  clients  server                     requests/s  by naive  p50 ms  errors")
     for cell in report["cells"]:
         for server, row in cell["servers"].items():
             click.echo(
                 f"{cell['batch_size']:5d}  {cell['clients']:7d}  {server:25s}  {row['requests_per_s']:10.0f}  "
-                f"{row['by_naive']:8.2f}  {row['p50_ms']:6.2f}"
+                f"{row['by_naive']:8.2f}  {row['p50_ms']:6.2f}  {row['errors']}"
             )
     for server, row in report["client_alone"].items():
         click.echo(f"serving.Client, batch 1, alone, {server}: p50 {row['p50_ms']:.2f} ms")
