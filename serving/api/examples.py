@@ -16,14 +16,13 @@ from serving.api.examples_methods import CLASSIFY, INPUTS, METHODS, REGRESS, Met
 from serving.engines.abstract import AbstractPredictor
 from serving.errors import InvalidInputError, UnsupportedError
 from serving.options import Limits
-from serving.protocol.signature import Signature
+from serving.protocol.signature import DEFAULT_SIGNATURE, Signature
 
 if TYPE_CHECKING:
     from tensorflow.core.protobuf import meta_graph_pb2
 
 __all__ = ["Run", "classify", "multi_inference", "regress", "spec_of_tasks"]
 
-DEFAULT_SIGNATURE = "serving_default"
 
 Run = Callable[[str, Sequence[np.ndarray]], Mapping[str, np.ndarray]]
 

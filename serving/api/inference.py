@@ -15,12 +15,11 @@ from serving.engines.tensorflow import is_passing
 from serving.errors import ModelLoadError, PreconditionError, RequestError
 from serving.options import Limits
 from serving.protocol.codec import encode_values
-from serving.protocol.signature import decode_inputs, select_outputs
+from serving.protocol.signature import DEFAULT_SIGNATURE, decode_inputs, select_outputs
 from serving.published import PredictionLog, PredictResponse
 
 __all__ = ["WARM_UP_FILE", "predict", "warm_up"]
 
-DEFAULT_SIGNATURE = "serving_default"
 WARM_UP_FILE = pathlib.PurePosixPath("assets.extra/tf_serving_warmup_requests")
 MAX_WARM_UP_RECORDS = 1000
 

@@ -18,7 +18,6 @@ from serving.errors import InvalidInputError, NotFoundError, RequestError
 from serving.metrics import Metrics
 from serving.options import Limits
 from serving.repository.repository import Repository
-from serving.repository.versions import LoadedVersion
 from serving.security.access import Caller, Right
 from serving.security.gate import Call, Gate
 
@@ -128,30 +127,15 @@ class Service:
 
     def predict(self, request: Any) -> tuple[Any, int]:
         """Run a signature; the response and the version that answered."""
-        spec = _require_spec(request)
-        response = published.PredictResponse()
-        with self._use(spec) as loaded:
-            key = inference.predict(loaded.predictor, request, response, limits=self._limits)
-        _fill(response.model_spec, spec, key, loaded)
-        return response, loaded.number
+        return self._run(inference.predict, request, published.PredictResponse())
 
     def classify(self, request: Any) -> tuple[Any, int]:
         """Label and score of each class of each `tf.Example`."""
-        spec = _require_spec(request)
-        response = published.ClassificationResponse()
-        with self._use(spec) as loaded:
-            key = examples.classify(loaded.predictor, request, response, limits=self._limits)
-        _fill(response.model_spec, spec, key, loaded)
-        return response, loaded.number
+        return self._run(examples.classify, request, published.ClassificationResponse())
 
     def regress(self, request: Any) -> tuple[Any, int]:
         """The value of each `tf.Example`."""
-        spec = _require_spec(request)
-        response = published.RegressionResponse()
-        with self._use(spec) as loaded:
-            key = examples.regress(loaded.predictor, request, response, limits=self._limits)
-        _fill(response.model_spec, spec, key, loaded)
-        return response, loaded.number
+        return self._run(examples.regress, request, published.RegressionResponse())
 
     def multi_inference(self, request: Any) -> tuple[Any, int]:
         """Several signatures of one model on the same `tf.Example`s."""
@@ -202,6 +186,17 @@ class Service:
         """Serve the models of the request's `model_config_list` and no others; answered when they are loaded."""
         self._reload(request.config)
         return published.ReloadConfigResponse(), None
+
+    def _run(self, call: Callable[..., str], request: Any, response: Any) -> tuple[Any, int]:
+        """Let `call` answer on the version that the request asks for; it returns the signature it called."""
+        spec = _require_spec(request)
+        with self._use(spec) as loaded:
+            key = call(loaded.predictor, request, response, limits=self._limits)
+        answered = response.model_spec
+        answered.name = spec.name
+        answered.signature_name = key
+        answered.version.value = loaded.number
+        return response, loaded.number
 
     def _use(self, spec: Any) -> Any:
         version = spec.version.value if spec.HasField("version") else None
@@ -270,9 +265,3 @@ def _require_spec(request: Any) -> Any:
     if not request.model_spec.name:
         raise InvalidInputError("ModelSpec has no name specified.")
     return request.model_spec
-
-
-def _fill(answered: Any, spec: Any, key: str, loaded: LoadedVersion) -> None:
-    answered.name = spec.name
-    answered.signature_name = key
-    answered.version.value = loaded.number

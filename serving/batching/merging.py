@@ -8,10 +8,10 @@ import numpy as np
 
 from serving.batching.job import Job
 from serving.engines.abstract import AbstractPredictor
-from serving.errors import RequestError, ServingError
+from serving.errors import PreconditionError, ServingError
 from serving.protocol.signature import Signature
 
-__all__ = ["has_rows", "merge_key", "run_jobs"]
+__all__ = ["has_rows", "join", "merge_key", "run_jobs", "split"]
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -111,14 +111,11 @@ def join(parts: Sequence[Outputs]) -> Outputs:
     """The answers to the parts of one request as one.
 
     Raises:
-        RequestError: an output has another shape in each part.
+        PreconditionError: an output has another shape in each part.
     """
     try:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     except ValueError as error:
-        from grpc import StatusCode
-
-        raise RequestError(
-            StatusCode.FAILED_PRECONDITION,
-            f"The answers to the parts of a request that was split cannot be joined: {error}",
+        raise PreconditionError(
+            f"The answers to the parts of a request that was split cannot be joined: {error}"
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from tensorflow.core.protobuf import meta_graph_pb2
 
 __all__ = ["BatchingPredictor"]
-
-logger = logging.getLogger("serving")
 
 MAX_ROWS = 64  # of requests that are answered together; a larger request goes alone
 

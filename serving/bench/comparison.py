@@ -17,13 +17,13 @@ from serving.bench.decode_cost import decode_cost
 from serving.bench.load import Load, measure, random_inputs
 from serving.bench.running import Running, naive_server, our_server
 from serving.client.client import Client
+from serving.engines.choice import SAVED_MODEL_FILES
 from serving.errors import UsageError
 
 __all__ = ["compare"]
 
 NAIVE = "naive"
 CELLS = ((1, 1), (1, 8), (32, 8))  # batch size, clients
-_GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def _newest(base: pathlib.Path) -> pathlib.Path:
     if not versions:
         raise UsageError(f"{base} must hold version directories <integer>/. Received: none.")
     newest = max(versions, key=lambda path: int(path.name))
-    if not any((newest / graph).is_file() for graph in _GRAPHS):
+    if not any((newest / graph).is_file() for graph in SAVED_MODEL_FILES):
         raise UsageError(
             f"{newest} must hold a SavedModel, for the naive server can load nothing else. Export LiteRT with "
             f"`--beside plain` to have both."

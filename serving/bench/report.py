@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from serving.bench.load import Load, measure, random_inputs
 from serving.client import input_files
 from serving.client.client import Client
+from serving.client.connection import is_loopback
 from serving.errors import ServingError, UsageError
 
 __all__ = ["run_bench"]
@@ -34,7 +34,7 @@ def run_bench(  # noqa: PLR0913 - the options of the command
         UsageError: wrong inputs, an unknown signature, or a server elsewhere without `allow_remote`.
         ServingError: no server, no such model, or no request was answered.
     """
-    if not (allow_remote or _is_loopback(address)):
+    if not (allow_remote or is_loopback(address)):
         raise UsageError(
             f"The benchmark puts full load on a server, so HOST must be this machine. Received: {address}. "
             f"Give `--allow-remote` if that server is yours."
@@ -60,11 +60,3 @@ def run_bench(  # noqa: PLR0913 - the options of the command
         "seconds": seconds,
         "results": [dataclasses.asdict(result) for result in results],
     }
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -34,17 +34,18 @@ example_option = click.option(
 context_option = click.option("--context", help="Features that all examples share, as JSON.")
 
 
+def _asks_by_example(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments and options of a command whose model takes examples."""
+    for decorate in (
+        debug_option, as_json_option, timeout_option, signature_option, label_option, version_option,
+        context_option, example_option, name_argument, asks_a_server,
+    ):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
 @click.command()
-@asks_a_server
-@name_argument
-@example_option
-@context_option
-@version_option
-@label_option
-@signature_option
-@timeout_option
-@as_json_option
-@debug_option
+@_asks_by_example
 def classify(
     server: ServerAddress, name: str, examples: tuple[str, ...], context: str | None, as_json: bool, debug: bool,
     **options: Any,
@@ -67,16 +68,7 @@ def classify(
 
 
 @click.command()
-@asks_a_server
-@name_argument
-@example_option
-@context_option
-@version_option
-@label_option
-@signature_option
-@timeout_option
-@as_json_option
-@debug_option
+@_asks_by_example
 def regress(
     server: ServerAddress, name: str, examples: tuple[str, ...], context: str | None, as_json: bool, debug: bool,
     **options: Any,

@@ -21,11 +21,10 @@ from serving.client.retries import Retries
 from serving.client.steps import Many, Method, Pause, Send, Steps
 from serving.errors import InvalidInputError, RequestError, UnsupportedError, UsageError, error_for
 from serving.protocol import messages as wire
-from serving.protocol.signature import Signature
+from serving.protocol.signature import DEFAULT_SIGNATURE, Signature
 
 __all__ = ["Calls"]
 
-DEFAULT_SIGNATURE = "serving_default"
 DEFAULT_TIMEOUT_S = 10.0
 RELOAD_TIMEOUT_S = 60.0  # the answer comes when the models are loaded
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

@@ -18,7 +18,9 @@ from serving.errors import InvalidInputError
 from serving.options import Limits
 from serving.protocol.codec import CodecError, DType, Header, decode_body, read_header
 
-__all__ = ["Signature", "TensorSpec", "check_array", "decode_inputs", "select_outputs"]
+__all__ = ["DEFAULT_SIGNATURE", "Signature", "TensorSpec", "check_array", "decode_inputs", "select_outputs"]
+
+DEFAULT_SIGNATURE = "serving_default"  # of a request that names none
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 from serving import deadlines, published
 from serving.api.service import METHODS, SIGNATURE_DEF, Origin, Service
 from serving.errors import InvalidInputError
+from serving.protocol.signature import DEFAULT_SIGNATURE
 from serving.rest import answers
 from serving.rest.documents import parse_object
 from serving.rest.examples_request import fill_examples
@@ -22,7 +23,6 @@ from serving.security.access import Caller
 
 __all__ = ["TIMEOUT_S", "answer", "method_name"]
 
-DEFAULT_SIGNATURE = "serving_default"
 TIMEOUT_S = 30.0  # of TensorFlow Serving's --rest_api_timeout_in_ms: HTTP carries no deadline
 
 
