@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 from serving.api.inference import warm_up
@@ -25,15 +26,24 @@ class Loader:
         options: how.
         limits: how large a request may be, those of the warm-up too.
         workers: calls of a signature at a time.
+        processes: servers that share this machine's cores.
 
     Raises:
         UsageError: the batching file cannot be read.
     """
 
-    def __init__(self, options: LoaderOptions | None = None, *, limits: Limits | None = None, workers: int = 1):
+    def __init__(
+        self,
+        options: LoaderOptions | None = None,
+        *,
+        limits: Limits | None = None,
+        workers: int = 1,
+        processes: int = 1,
+    ):
         self._options = options or LoaderOptions()
         self._limits = limits or Limits()
         self._workers = workers
+        self._quick_workers = max(min(workers, (os.cpu_count() or 1) // processes - 1), 1)  # one for requests
         file = self._options.batching_file
         self._parameters = None if file is None else read_parameters(file)
 
@@ -57,6 +67,7 @@ class Loader:
                 workers=self._workers,
                 mergeable=mergeable_signatures(engine, examples) if gathers else frozenset(),
                 parameters=self._parameters,
+                quick_workers=self._quick_workers,
             )
         except BaseException:
             engine.close()

@@ -133,7 +133,7 @@ def build_server(
     return Server(
         root,
         options,
-        loader=Loader(process.loader, limits=options.limits, workers=options.workers),
+        loader=Loader(process.loader, limits=options.limits, workers=options.workers, processes=process.processes),
         gate=Gate.open(process.gate),
         tls=process.tls,
         reuse_port=reuse_port,

@@ -34,6 +34,7 @@ class BatchingPredictor(AbstractPredictor):
         mergeable: signatures whose rows do not depend on one another, so that requests may share a call; of others,
             each request is a call of its own.
         parameters: gather as TensorFlow Serving does; None gathers what waits when a worker is free.
+        quick_workers: short calls of a signature at a time; as many as `workers` by default.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class BatchingPredictor(AbstractPredictor):
         workers: int,
         mergeable: frozenset[str] = frozenset(),
         parameters: BatchingParameters | None = None,
+        quick_workers: int | None = None,
     ):
         self._engine = engine
         self._workers = workers
+        self._quick_workers = quick_workers
         self._mergeable = frozenset(key for key in mergeable if has_rows(engine.signatures[key]))
         self._parameters = parameters
         self._queues = {key: self._queue(key) for key in engine.signatures}
@@ -101,7 +104,10 @@ class BatchingPredictor(AbstractPredictor):
         parameters = self._parameters
         if parameters is None or key not in self._mergeable:
             return NaturalQueue(
-                lambda jobs: run_jobs(self._engine, key, jobs), workers=self._workers, max_rows=MAX_ROWS
+                lambda jobs: run_jobs(self._engine, key, jobs),
+                workers=self._workers,
+                max_rows=MAX_ROWS,
+                quick_workers=self._quick_workers,
             )
         return TimedQueue(
             lambda jobs: run_jobs(

@@ -25,8 +25,8 @@ def pool():
         yield opened
 
 
-def gathering(engine: FakeEngine, *, workers: int = 1, mergeable: bool = True) -> BatchingPredictor:
-    return BatchingPredictor(engine, workers=workers, mergeable=frozenset({KEY} if mergeable else ()))
+def gathering(engine: FakeEngine, *, mergeable: bool = True, **given: int) -> BatchingPredictor:
+    return BatchingPredictor(engine, mergeable=frozenset({KEY} if mergeable else ()), **{"workers": 1, **given})
 
 
 def wait_for(condition) -> None:
@@ -174,6 +174,36 @@ def test_the_hub_begins_no_call_beyond_the_workers():
     engine.gate.set()
     assert [future.result(10)["y"].item() for future in futures] == [2, 4]
     assert engine.most_running == 1
+    hub.shutdown()
+    predictor.close()
+
+
+@pytest.mark.parametrize(
+    ("mean_s", "first", "second", "together"),
+    [
+        pytest.param(1e-3, 1, 1, 1, id="short after short waits"),
+        pytest.param(2e-2, 1, 1, 2, id="long after long"),
+        pytest.param(1e-3, 60, 1, 2, id="short beside one of many rows"),
+        pytest.param(1e-3, 1, 60, 2, id="many rows beside a short one"),
+    ],
+)
+@pytest.mark.parametrize("hosted", [True, False], ids=["hub", "thread"])
+def test_calls_at_a_time_by_their_length(pool, hosted, mean_s, first, second, together):
+    engine, hub = FakeEngine(), Hub()
+    predictor = gathering(engine, workers=2, quick_workers=1)
+    queue = predictor._queues[KEY]
+    queue._mean_s = mean_s
+    engine.gate.clear()
+    futures = []
+    for begun, size in enumerate((first, second)):
+        futures.append((hub if hosted else pool).submit(predictor.run, KEY, rows(*[1.0] * size)))
+        wait_for(lambda begun=begun: engine.running + len(queue._waiting) == begun + 1)
+    time.sleep(0.05)  # the hub comes to the second after the request does
+    running = engine.running
+    engine.gate.set()
+    assert [len(future.result(10)["y"]) for future in futures] == [first, second]
+    assert running == together
+    wait_for(lambda: queue._busy == queue._long == 0)
     hub.shutdown()
     predictor.close()
 

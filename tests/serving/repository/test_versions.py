@@ -38,6 +38,18 @@ def version(tmp_path: pathlib.Path, publish) -> pathlib.Path:
     return publish("double", tmp_path / "1")
 
 
+@pytest.mark.parametrize(
+    ("cores", "workers", "processes", "short"),
+    [(1, 1, 1, 1), (2, 2, 1, 1), (8, 8, 1, 7), (8, 4, 1, 4), (8, 8, 4, 1), (2, 2, 4, 1), (None, 1, 1, 1)],
+)
+def test_short_calls_leave_a_core_to_the_requests(monkeypatch, version, cores, workers, processes, short):
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    predictor = Loader(workers=workers, processes=processes)(version)
+    assert predictor._queues["serving_default"]._quick_workers == short
+    assert predictor._queues["serving_default"]._workers == workers
+    predictor.close()
+
+
 def flip_byte(path: pathlib.Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0x55
