@@ -118,7 +118,7 @@ def build_server(
     process: ProcessOptions,
     *,
     reuse_port: bool = False,
-    passed_on: Callable[[Reload], None] | None = None,
+    everywhere: Callable[[Reload], None] | None = None,
 ) -> Server:
     """The server of this process; imports TensorFlow. Errors as `run`'s."""
     _keep_keras_out()
@@ -137,7 +137,7 @@ def build_server(
         gate=Gate.open(process.gate),
         tls=process.tls,
         reuse_port=reuse_port,
-        passed_on=passed_on,
+        everywhere=everywhere,
     )
 
 

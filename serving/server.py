@@ -64,7 +64,7 @@ class Server:
         gate: who may ask; anybody by default.
         tls: the certificate, for gRPC and REST.
         reuse_port: other processes listen on the same ports.
-        passed_on: told of a reload that came here, and of the state of `models.config` then, for other processes.
+        everywhere: carries a reload that came here out in all processes, by the `reload` of each; here alone without.
 
     Raises:
         UsageError: `root` is no directory, its `models.config` cannot be read, or others would reach the server in
@@ -81,7 +81,7 @@ class Server:
         gate: Gate | None = None,
         tls: TLSOptions | None = None,
         reuse_port: bool = False,
-        passed_on: Callable[[Reload], None] | None = None,
+        everywhere: Callable[[Reload], None] | None = None,
     ):
         if not root.is_dir():
             raise UsageError(f"ROOT must be a directory that holds <name>/<version>/. Received: {root}.")
@@ -90,7 +90,7 @@ class Server:
         self._options = options
         self._tls = tls
         self._reuse_port = reuse_port
-        self._pass_on = passed_on or (lambda reload: None)
+        self._everywhere = everywhere or self.reload
         default = model_config.all_versions if options.versions == "all" else model_config.latest(1)
         self._reader = model_config.ModelsReader(root, default=default)
         self._reader()  # a wrong models.config stops the start; later on, the last good one holds
@@ -112,7 +112,8 @@ class Server:
         self._grpc = self._build()
         self.port = self._bind()
         self.rest = self._build_rest()
-        self._started = False
+        self._loading = False
+        self._reloading = threading.Lock()
         self._stopping = threading.Event()
         self._starting = threading.Lock()  # between the last load and the first answer
         self._poller = threading.Thread(target=self._poll, name="repository", daemon=True)
@@ -124,11 +125,11 @@ class Server:
 
     def start(self) -> None:
         """Load what is there, then answer; returns without answering if `stop` comes first, from another thread."""
+        self._loading = True
         self.repository.refresh()
         with self._starting:
             if self._stopping.is_set():
                 return
-            self._started = True
             self._report_health()
             self._grpc.start()
             if self.rest is not None:
@@ -156,18 +157,21 @@ class Server:
         return finished
 
     def reload(self, reload: Reload) -> None:
-        """Carry out a reload that came to another process, before or after `start`."""
-        config = ModelServerConfig.FromString(reload.config)
-        self._reader.override(model_config.parse_reload(self._root, config), stamp=reload.stamp)
-        if self._started:
-            self._refresh()
+        """Carry out a reload in this process, after those before it; before `start`, `start` does it.
+
+        Raises:
+            RequestError: as `Repository.require`; the models that load are served.
+        """
+        models = model_config.parse_reload(self._root, ModelServerConfig.FromString(reload.config))
+        with self._reloading:
+            self._reader.override(models, stamp=reload.stamp)
+            if self._loading:
+                self._refresh()
+                self.repository.require(models)
 
     def _reload(self, config: Any) -> None:
-        models = model_config.parse_reload(self._root, config)
-        stamp = self._reader.override(models)
-        self._pass_on(Reload(config.SerializeToString(), stamp))
-        self._refresh()
-        self.repository.require(models)
+        model_config.parse_reload(self._root, config)  # a wrong one goes no further
+        self._everywhere(Reload(config.SerializeToString(), self._reader.stamp()))
 
     def _refresh(self) -> None:
         self.repository.refresh()

@@ -1,7 +1,7 @@
 """Several server processes on the same ports: started, watched, started again, drained.
 
 Each process listens by SO_REUSEPORT, so that the kernel shares connections out, and follows the disk by itself. A
-reload that comes to one is passed on to the others, also to those started later.
+reload that comes to one is carried out by all, also by those started later.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from serving.errors import ServerStartError, ServingError
 from serving.metrics import MULTIPROCESS_DIRECTORY
 from serving.options import ServerOptions
 from serving.process import ProcessOptions, announce, hangup_held
-from serving.worker import Ready, Worked, work
+from serving.reloads import Asked, Done, ReloadOrder
+from serving.worker import Ready, work
 
 __all__ = ["Supervisor"]
 
@@ -58,7 +59,7 @@ class Supervisor:
         self._process = process
         self._context = multiprocessing.get_context("spawn")  # neither gRPC nor TensorFlow survives a fork
         self._workers = [_Worker(index) for index in range(process.processes)]
-        self._reload: Any = None
+        self._reloads = ReloadOrder(_send)
         self._signalled = 0
         self._held = contextlib.ExitStack()
         self._options = self._hold_ports(options)
@@ -112,7 +113,7 @@ class Supervisor:
         worker.pipe, theirs = self._context.Pipe()
         worker.process = self._context.Process(
             target=work,
-            args=(self._root, self._options, self._process, theirs, self._reload),
+            args=(self._root, self._options, self._process, theirs, self._reloads.latest),
             name=f"serving-{worker.index}",
         )
         with hangup_held():
@@ -136,12 +137,12 @@ class Supervisor:
                     worker.ready = True
                     models = message.models
                     waiting.discard(worker)
-                elif isinstance(message, Worked):
-                    self._pass_on(worker, message.reload)
                 elif message is None:
                     raise ServerStartError(f"Server process {worker.process.pid} ended while it started.")
                 elif isinstance(message, ServingError):
                     raise message
+                else:
+                    self._hear_of_reload(worker, message)
         if self._signalled:
             return False
         options = self._options
@@ -169,16 +170,14 @@ class Supervisor:
             logger.error("event=worker_failed pid=%d reason=%s", worker.process.pid, message)
         elif isinstance(message, Ready):
             worker.ready = True
-        elif isinstance(message, Worked):
-            self._pass_on(worker, message.reload)
+        else:
+            self._hear_of_reload(worker, message)
 
-    def _pass_on(self, worker: _Worker, reload: Any) -> None:
-        """Tell the other workers of a reload that came to `worker`."""
-        self._reload = reload
-        for other in self._workers:
-            if other is not worker and other.process is not None:
-                with contextlib.suppress(OSError):  # it died; its successor is told at its start
-                    other.pipe.send(reload)
+    def _hear_of_reload(self, worker: _Worker, message: Asked | Done) -> None:
+        if isinstance(message, Asked):
+            self._reloads.asked(worker, message, [one for one in self._workers if one.process is not None])
+        else:
+            self._reloads.done(worker, message)
 
     def _receive(self, worker: _Worker) -> Any:
         try:
@@ -202,6 +201,7 @@ class Supervisor:
             worker.pause_s,
         )
         worker.process = None
+        self._reloads.left(worker)
 
     def _signal_all(self, number: int) -> None:
         for worker in self._workers:
@@ -222,6 +222,11 @@ class Supervisor:
             # One that had not begun to answer ends by the signal itself, and cuts nobody off.
             status = max(status, int(worker.process.exitcode != 0 and worker.ready))
         return status
+
+
+def _send(worker: _Worker, message: Any) -> None:
+    with contextlib.suppress(OSError):  # it died, and is buried in its turn
+        worker.pipe.send(message)
 
 
 @contextlib.contextmanager

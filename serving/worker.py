@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import logging
 import os
 import pathlib
 import queue
@@ -14,10 +14,9 @@ from typing import Any
 from serving.errors import ServerStartError, ServingError, UsageError
 from serving.options import ServerOptions
 from serving.process import ProcessOptions, build_server, log_to_stderr, stop
+from serving.reloads import ReloadTurns
 
-__all__ = ["Ready", "Worked", "work"]
-
-logger = logging.getLogger("serving")
+__all__ = ["Ready", "work"]
 
 _GONE = "gone"
 
@@ -29,13 +28,6 @@ class Ready:
     models: dict[str, list[int]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Worked:
-    """Sent when a reload came to this worker."""
-
-    reload: Any
-
-
 def work(root: pathlib.Path, options: ServerOptions, process: ProcessOptions, pipe: Any, reload: Any) -> None:
     """Serve until SIGTERM, or until the supervisor is gone; the body of a worker process.
 
@@ -43,7 +35,7 @@ def work(root: pathlib.Path, options: ServerOptions, process: ProcessOptions, pi
         root: as for `process.run`, like the next two.
         options: with ports that are known.
         process: how.
-        pipe: to the supervisor: `Ready`, `Worked` or an error there, a `Reload` from there.
+        pipe: to the supervisor: `Ready`, an error or `serving.reloads`' messages there, the latter from there, too.
         reload: one that came before this worker was started.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -54,21 +46,23 @@ def work(root: pathlib.Path, options: ServerOptions, process: ProcessOptions, pi
     sending = threading.Lock()
 
     def send(message: Any) -> None:
-        with sending:
+        with sending, contextlib.suppress(OSError):  # without a supervisor, `_listen` ends this process
             pipe.send(message)
 
+    turns = ReloadTurns(send)
     try:
-        server = build_server(root, options, process, reuse_port=True, passed_on=lambda one: send(Worked(one)))
+        server = build_server(root, options, process, reuse_port=True, everywhere=turns.everywhere)
         signal.signal(signal.SIGHUP, lambda *_: server.service.gate.reopen())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # held since the supervisor started this process
         if reload is not None:
             server.reload(reload)
-        threading.Thread(target=_listen, args=(server, pipe, events), name="supervisor", daemon=True).start()
+        threading.Thread(target=_listen, args=(server, pipe, turns, events), name="supervisor", daemon=True).start()
         threading.Thread(target=_start, args=(server, send, events), name="start", daemon=True).start()
     except ServingError as error:
         send(_plain(error))
         raise SystemExit(1) from None
     events.get()
+    turns.close()
     raise SystemExit(stop(server, process.grace_s))
 
 
@@ -81,18 +75,15 @@ def _start(server: Any, send: Any, events: queue.SimpleQueue[str]) -> None:
         events.put("failed")
 
 
-def _listen(server: Any, pipe: Any, events: queue.SimpleQueue[str]) -> None:
-    """Carry out reloads from the supervisor; without it, end."""
+def _listen(server: Any, pipe: Any, turns: ReloadTurns, events: queue.SimpleQueue[str]) -> None:
+    """Do what the supervisor says; without it, end."""
     while True:
         try:
-            reload = pipe.recv()
+            message = pipe.recv()
         except (EOFError, OSError):
             events.put(_GONE)
             return
-        try:
-            server.reload(reload)
-        except Exception:  # what is served stays, and the next one may succeed
-            logger.exception("event=reload_failed")
+        turns.hear(message, server.reload)
 
 
 def _plain(error: Exception) -> ServingError:

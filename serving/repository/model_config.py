@@ -77,19 +77,13 @@ class ModelsReader:
         self._config_seen = False
         self._override: tuple[tuple[int, ...], list[ModelConfig]] | None = None
 
-    def override(self, models: list[ModelConfig], *, stamp: tuple[int, ...] | None = None) -> tuple[int, ...]:
-        """Let these models hold, whatever the root says, until its `models.config` changes.
+    def stamp(self) -> tuple[int, ...]:
+        """The state of `models.config` now."""
+        return _stamp(self._root / CONFIG_NAME)
 
-        Args:
-            models: what is wanted.
-            stamp: the state of `models.config` that this comes after; as it is now without.
-
-        Returns:
-            That state.
-        """
-        stamp = _stamp(self._root / CONFIG_NAME) if stamp is None else stamp
+    def override(self, models: list[ModelConfig], *, stamp: tuple[int, ...]) -> None:
+        """Let these models hold, whatever the root says, while its `models.config` is in the state `stamp`."""
         self._override = (stamp, models)
-        return stamp
 
     def __call__(self) -> list[ModelConfig]:
         """The models as `read_models` gives them, and with its errors."""

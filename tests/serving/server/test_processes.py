@@ -1,5 +1,6 @@
 """Several server processes on one port: killed, reloaded, drained."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -116,12 +117,31 @@ def test_a_reload_reaches_every_process_and_those_started_later(running):
     only = [ModelConfig(name="m", base_path=str(running.root / "other"))]
     with Client(running.address) as client:
         client.reload(only)
-    wait_for(lambda: running.answering() == {"[3.0]"})
+    assert running.answering() == {"[3.0]"}  # the answer comes when all have it
     victim = running.workers()[0]
     os.kill(victim.pid, signal.SIGKILL)
     wait_for(lambda: len(running.workers()) == 2 and victim.pid not in {one.pid for one in running.workers()})
     wait_for(running.all_listen)
     assert running.answering() == {"[3.0]"}
+
+
+def test_reloads_at_once_leave_all_processes_with_the_same(running):
+    def reload(source: str) -> None:
+        with Client(running.address) as client:  # a connection of its own: either process may take it
+            client.reload([ModelConfig(name="m", base_path=str(running.root / source))])
+
+    for _ in range(5):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(reload, ["m", "other"] * 4))
+        assert len(running.answering()) == 1
+
+
+def test_a_reload_that_fails_in_every_process_says_why(running):
+    with Client(running.address) as client:
+        with pytest.raises(RequestError, match=r"did not become available.*nowhere"):
+            client.reload([ModelConfig(name="nowhere", base_path=str(running.root / "nowhere"))])
+        client.reload([ModelConfig(name="m", base_path=str(running.root / "m"))])
+    assert running.answering() == {"[2.0]"}
 
 
 def test_a_signal_drains_all(running):

@@ -9,8 +9,9 @@ import pytest
 
 from serving.options import ServerOptions
 from serving.process import ProcessOptions
+from serving.reloads import Asked, Do, Done, ReloadTurns
 from serving.supervisor import Supervisor
-from serving.worker import Ready, Worked, _listen
+from serving.worker import Ready, _listen
 
 
 class Pipe:
@@ -36,13 +37,17 @@ def test_a_reload_that_fails_ends_neither_the_worker_nor_later_reloads(error):
             done.append(reload)
 
     events: queue.SimpleQueue[str] = queue.SimpleQueue()
-    _listen(Server(), Pipe("bad", "good"), events)
+    sent = []
+    _listen(Server(), Pipe(Do(1, "bad"), Do(2, "good")), ReloadTurns(sent.append), events)
     assert done == ["good"]
+    assert [message.number for message in sent] == [1, 2]
+    assert sent[0].failure == (13, f"{type(error).__name__} in a reload; see the server's log")
+    assert sent[1].failure is None
     assert events.get_nowait() == "gone"
     assert events.empty()
 
 
-def test_a_reload_before_all_are_ready_reaches_the_others(tmp_path):
+def test_a_reload_before_all_are_ready_reaches_all(tmp_path):
     supervisor = Supervisor(tmp_path, ServerOptions(port=0), ProcessOptions(processes=2))
     with supervisor._held:
         theirs = []
@@ -50,12 +55,16 @@ def test_a_reload_before_all_are_ready_reaches_the_others(tmp_path):
             worker.process = types.SimpleNamespace(pid=1)
             worker.pipe, other = multiprocessing.Pipe()
             theirs.append(other)
-        theirs[0].send(Worked("the reload"))
+        theirs[0].send(Asked(7, "the reload"))
         for pipe in theirs:
             pipe.send(Ready({}))
         wakeup, _ = multiprocessing.Pipe()
         assert supervisor._await_ready(wakeup)
-    assert theirs[1].poll(10)
-    assert theirs[1].recv() == "the reload"
-    assert supervisor._reload == "the reload"  # for those started later
-    assert not theirs[0].poll(0)
+        for pipe in theirs:
+            assert pipe.poll(10)
+            assert pipe.recv() == Do(1, "the reload")
+        assert supervisor._reloads.latest == "the reload"  # for those started later
+        for worker in supervisor._workers:
+            assert not theirs[0].poll(0)
+            supervisor._hear_of_reload(worker, Done(1, None))
+        assert theirs[0].poll(10)
