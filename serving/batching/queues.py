@@ -11,15 +11,13 @@ from collections.abc import Callable, Sequence
 
 from serving.batching.job import Job
 from serving.batching.parameters import BatchingParameters
+from serving.batching.places import Place, Places
 from serving.batching.waiting import current_host
 from serving.errors import InvalidInputError, UnavailableError
 
 __all__ = ["AbstractQueue", "NaturalQueue", "TimedQueue"]
 
 INLINE_S = 0.0005  # a call expected to be shorter costs less here than its way to another thread and back
-# Two short calls at a time take the processor from the connections and from each other's caches: on 2 cores, 8 clients
-# with 32 rows each got 853 answers a second with two calls at a time and 904 with one; calls of 14 ms got 389 and 287.
-LONG_S = 0.005
 _NEW_SHARE = 0.2  # of the newest call in the running mean
 
 Execute = Callable[[Sequence[Job]], None]
@@ -58,13 +56,10 @@ class NaturalQueue(AbstractQueue):
 
     def __init__(self, execute: Execute, *, workers: int, max_rows: int, quick_workers: int | None = None):
         self._execute = execute
-        self._workers = workers
-        self._quick_workers = workers if quick_workers is None else quick_workers
         self._max_rows = max_rows
         self._lock = threading.Lock()
         self._waiting: collections.deque[Job] = collections.deque()
-        self._busy = 0
-        self._long = 0  # of those busy, with calls that are expected to be long
+        self._places = Places(workers, workers if quick_workers is None else quick_workers)
         self._mean_s = 1.0  # of a call; of nothing known yet, it is long
         self._mean_size = 1.0
         self._threads = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="model")
@@ -82,23 +77,21 @@ class NaturalQueue(AbstractQueue):
     def work_inline(self) -> None:
         """Do what waits if it is short, else see that a thread does it."""
         with self._lock:
-            if not self._waiting or not self._has_place():
-                return  # whoever is busy takes it next
-            self._busy += 1
+            place = self._take_place()
             short = self._expected_s(self._together()) < INLINE_S
+        if place is None:
+            return
         if short:
-            self._work(rounds=1)
+            self._work(place, rounds=1)
         else:
-            self._hand_on()
+            self._hand_on(place)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False)
 
-    def _has_place(self) -> bool:
-        """Whether what waits may be worked on beside what is."""
-        if self._busy >= self._workers:
-            return False
-        return self._busy - self._long < self._quick_workers or self._expected_s(self._together()) >= LONG_S
+    def _take_place(self) -> Place | None:
+        """A place for the first batch that waits; without one, whoever is busy takes that batch next."""
+        return self._places.take(self._expected_s(self._together())) if self._waiting else None
 
     def _expected_s(self, batch: Sequence[Job]) -> float:
         size = sum(job.size for job in batch)
@@ -106,40 +99,38 @@ class NaturalQueue(AbstractQueue):
 
     def _work_as_thread(self, job: Job) -> None:
         with self._lock:
-            if not self._has_place():
-                return
-            self._busy += 1
-        self._work(until=job)
+            place = self._take_place()
+        if place is not None:
+            self._work(place, until=job)
 
-    def _work(self, *, until: Job | None = None, rounds: int = 0) -> None:
-        """Run batches, in a place counted in `_busy`: until nothing waits, or `until` is done, or so many rounds."""
-        while True:
+    def _work(self, place: Place | None, *, until: Job | None = None, rounds: int = 0) -> None:
+        """Run batches: until nothing waits or there is no place for it, or `until` is done, or so many rounds."""
+        while place is not None:
             with self._lock:
                 batch = self._take()
-                if not batch:
-                    self._busy -= 1
+                if not batch:  # another worker took it
+                    self._places.free(place)
                     return
-                long = self._expected_s(batch) >= LONG_S
-                self._long += long
+                self._places.begin(place, self._expected_s(batch))
+                another = self._take_place()
+            if another is not None:
+                self._hand_on(another)
             self._run(batch)
             with self._lock:
-                self._long -= long
+                self._places.free(place)
+                place = self._take_place()
             rounds -= 1
-            if rounds == 0 or (until is not None and until.done):
-                break
-        with self._lock:
-            if not self._waiting:
-                self._busy -= 1
+            if place is not None and (rounds == 0 or (until is not None and until.done)):
+                self._hand_on(place)
                 return
-        self._hand_on()
 
-    def _hand_on(self) -> None:
-        """A thread of this queue goes on in the caller's place; the caller itself where threads are short."""
+    def _hand_on(self, place: Place) -> None:
+        """A thread of this queue goes on in `place`; the caller itself where threads are short."""
         once = threading.Lock()
 
         def work() -> None:
             if once.acquire(blocking=False):
-                self._work()
+                self._work(place)
 
         try:
             self._threads.submit(work)

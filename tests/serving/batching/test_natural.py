@@ -155,7 +155,7 @@ def test_where_no_thread_can_be_started_the_hub_does_the_work(monkeypatch):
         assert hub.submit(predictor.run, KEY, rows(1)).result(10)["y"].item() == 2
     predictor._queues[KEY]._mean_s = 1.0  # for the threads again
     assert [hub.submit(predictor.run, KEY, rows(value)).result(10)["y"].item() for value in (2, 3)] == [4, 6]
-    wait_for(lambda: predictor._queues[KEY]._busy == 0)
+    wait_for(lambda: len(predictor._queues[KEY]._places) == 0)
     hub.shutdown()
     predictor.close()
 
@@ -193,6 +193,7 @@ def test_calls_at_a_time_by_their_length(pool, hosted, mean_s, first, second, to
     predictor = gathering(engine, workers=2, quick_workers=1)
     queue = predictor._queues[KEY]
     queue._mean_s = mean_s
+    queue._places._clock = lambda: 0.0  # however slow this machine is, no call is overdue
     engine.gate.clear()
     futures = []
     for begun, size in enumerate((first, second)):
@@ -203,7 +204,86 @@ def test_calls_at_a_time_by_their_length(pool, hosted, mean_s, first, second, to
     engine.gate.set()
     assert [len(future.result(10)["y"]) for future in futures] == [first, second]
     assert running == together
-    wait_for(lambda: queue._busy == queue._long == 0)
+    wait_for(lambda: len(queue._places) == 0)
+    hub.shutdown()
+    predictor.close()
+
+
+def test_a_short_request_behind_a_long_call_goes_beside_it(pool):
+    engine = FakeEngine()
+    predictor = gathering(engine, workers=2, quick_workers=1)
+    queue = predictor._queues[KEY]
+    queue._mean_s = 1e-3
+    queue._places._clock = lambda: 0.0
+    engine.gate.clear()
+    requests = [rows(1), rows(2, length=2), rows(*[3.0] * 60), rows(4, length=3)]  # none fits another's batch
+    futures = []
+    for request in requests:
+        futures.append(pool.submit(predictor.run, KEY, request))
+        wait_for(lambda: engine.running + len(queue._waiting) == len(futures))
+    assert engine.running == 1
+    long, release = threading.Event(), threading.Event()
+    run = engine.run
+
+    def hold(key, inputs):
+        if len(inputs[0]) == 60:
+            long.set()
+            assert release.wait(10)
+        return run(key, inputs)
+
+    engine.run = hold
+    engine.gate.set()
+    assert long.wait(10)
+    assert futures[3].result(10)["y"].tolist() == [[8.0] * 3]  # while the long call runs
+    assert not futures[2].done()
+    release.set()
+    assert [len(future.result(10)["y"]) for future in futures] == [1, 1, 60, 1]
+
+
+def test_a_call_that_was_thought_short_holds_up_nobody_for_long(pool):
+    engine, now = FakeEngine(), [0.0]
+    predictor = gathering(engine, workers=2, quick_workers=1)
+    queue = predictor._queues[KEY]
+    queue._mean_s = 1e-3
+    queue._places._clock = lambda: now[0]
+    engine.gate.clear()
+    first = pool.submit(predictor.run, KEY, rows(1))
+    wait_for(lambda: engine.running == 1)
+    now[0] = 1.0
+    second = pool.submit(predictor.run, KEY, rows(2))
+    wait_for(lambda: engine.running == 2)
+    engine.gate.set()
+    assert [one.result(10)["y"].item() for one in (first, second)] == [2, 4]
+
+
+def test_calls_of_unknown_length_do_not_leave_two_at_a_time_for_ever(pool):
+    engine = FakeEngine(slow_s=0.002)
+    predictor = gathering(engine, workers=2, quick_workers=1, mergeable=False)
+    queue = predictor._queues[KEY]
+    queue._places._clock = lambda: 0.0
+
+    def ask(count: int) -> None:
+        for _ in range(count):
+            predictor.run(KEY, rows(99))
+
+    list(pool.map(ask, [20] * 8))
+    assert engine.most_running == 2  # nothing was known yet
+    queue._mean_s, queue._note, engine.most_running = 2e-3, lambda *_: None, 0  # whatever this machine's clock says
+    list(pool.map(ask, [20] * 8))
+    assert engine.most_running == 1
+
+
+def test_two_long_requests_that_come_at_once_go_side_by_side():
+    engine, hub = FakeEngine(), Hub()
+    predictor = gathering(engine, workers=2, quick_workers=1, mergeable=False)
+    engine.gate.clear()
+    block = threading.Event()
+    hub.submit(block.wait, 10)
+    futures = [hub.submit(predictor.run, KEY, rows(value)) for value in (1, 2)]
+    block.set()  # the hub comes to both in one go
+    wait_for(lambda: engine.running == 2)
+    engine.gate.set()
+    assert [future.result(10)["y"].item() for future in futures] == [2, 4]
     hub.shutdown()
     predictor.close()
 
@@ -242,7 +322,7 @@ def test_under_load_every_request_gets_its_own_answer(pool, workers):
         return predictor.run(KEY, rows(value, value + 0.25))["y"][:, 0].tolist() == [2 * value, 2 * value + 0.5]
 
     assert all(pool.map(ask, range(2000)))
-    assert predictor._queues[KEY]._busy == 0
+    assert len(predictor._queues[KEY]._places) == 0
 
 
 def test_answers_are_arrays_of_their_own_rows(pool):

@@ -45,8 +45,8 @@ def version(tmp_path: pathlib.Path, publish) -> pathlib.Path:
 def test_short_calls_leave_a_core_to_the_requests(monkeypatch, version, cores, workers, processes, short):
     monkeypatch.setattr("os.cpu_count", lambda: cores)
     predictor = Loader(workers=workers, processes=processes)(version)
-    assert predictor._queues["serving_default"]._quick_workers == short
-    assert predictor._queues["serving_default"]._workers == workers
+    places = predictor._queues["serving_default"]._places
+    assert (places._quick_workers, places._workers) == (short, workers)
     predictor.close()
 
 
