@@ -24,7 +24,8 @@ from serving.security.gate import Gate, GateOptions
 from serving.security.tls import TLSOptions, check_exposure, is_loopback
 
 if TYPE_CHECKING:
-    from serving.server import Reload, Server
+    from serving.reloads import Reload
+    from serving.server import Server
 
 __all__ = [
     "ProcessOptions",

@@ -14,19 +14,31 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Collection, Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
 from serving.errors import RequestError, UnavailableError, error_for
 
-__all__ = ["Answer", "Asked", "Do", "Done", "ReloadOrder", "ReloadTurns"]
+__all__ = ["Answer", "Asked", "Do", "Done", "Reload", "ReloadOrder", "ReloadTurns"]
 
 logger = logging.getLogger("serving")
 
 Failure = tuple[
     int, str
 ]  # gRPC's number of the code, and the details: errors do not pass between processes by themselves
+
+
+class Reload(NamedTuple):
+    """A HandleReloadConfigRequest on its way between processes.
+
+    Args:
+        config: the serialised ModelServerConfig.
+        stamp: the state of `models.config` when it came; the reload holds until that changes.
+    """
+
+    config: bytes
+    stamp: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,11 +160,13 @@ class ReloadTurns:
             number, details = answer[0]
             raise error_for(_CODES[number], details)
 
-    def hear(self, message: Do | Answer, carry_out: Callable[[Any], None]) -> None:
-        """Act on a message of the supervisor's; `carry_out` does a reload."""
-        if isinstance(message, Do):
-            self._send(Done(message.number, _failure_of(carry_out, message.reload)))
-            return
+    def carry_out(self, order: Do, carry_out: Callable[[Any], None]) -> None:
+        """Do a reload by `carry_out`, and say how it went; one that is going down has no say."""
+        failure = _failure_of(carry_out, order.reload)
+        self._send(Done(order.number, None if self._closed else failure))
+
+    def answer(self, message: Answer) -> None:
+        """All have done what this process asked for."""
         with self._lock:
             answered, answer = self._waiting.pop(message.ticket, (threading.Event(), []))
         answer.append(message.failure)

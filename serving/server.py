@@ -9,7 +9,7 @@ import pathlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -17,11 +17,12 @@ from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from serving.api.service import Service
 from serving.engines.abstract import AbstractPredictor
-from serving.errors import ServerStartError, UsageError
+from serving.errors import ServerStartError, UnavailableError, UsageError
 from serving.loading import Loader
 from serving.metrics import Metrics
 from serving.options import ServerOptions, join_host_port
 from serving.published import SERVICE_NAMES, ModelServerConfig
+from serving.reloads import Reload
 from serving.repository import model_config
 from serving.repository.repository import Repository
 from serving.rpc import health, reflection
@@ -31,7 +32,7 @@ from serving.rpc.servicers import add_services
 from serving.security.gate import Gate
 from serving.security.tls import TLSOptions, check_exposure
 
-__all__ = ["Reload", "Server", "load_version"]
+__all__ = ["Server", "load_version"]
 
 logger = logging.getLogger("serving")
 
@@ -40,18 +41,6 @@ REFLECTION_STREAMS = 4  # at a time; more wait
 RELOAD_THREADS = 1
 PING_EVERY_MS = 60_000
 PING_TIMEOUT_MS = 60_000  # a client that does not answer pings for so long has gone, and its connection is closed
-
-
-class Reload(NamedTuple):
-    """A HandleReloadConfigRequest on its way between processes.
-
-    Args:
-        config: the serialised ModelServerConfig.
-        stamp: the state of `models.config` when it came; the reload holds until that changes.
-    """
-
-    config: bytes
-    stamp: tuple[int, ...]
 
 
 class Server:
@@ -160,13 +149,15 @@ class Server:
         """Carry out a reload in this process, after those before it; before `start`, `start` does it.
 
         Raises:
-            RequestError: as `Repository.require`; the models that load are served.
+            RequestError: as `Repository.require`, and the models that load are served; UNAVAILABLE while it drains.
         """
         models = model_config.parse_reload(self._root, ModelServerConfig.FromString(reload.config))
         with self._reloading:
             self._reader.override(models, stamp=reload.stamp)
             if self._loading:
                 self._refresh()
+                if self._stopping.is_set():
+                    raise UnavailableError("The server is going down; the reload may not have been carried out.")
                 self.repository.require(models)
 
     def _reload(self, config: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from serving.errors import ServerStartError, ServingError, UsageError
 from serving.options import ServerOptions
 from serving.process import ProcessOptions, build_server, log_to_stderr, stop
-from serving.reloads import ReloadTurns
+from serving.reloads import Do, ReloadTurns
 
 __all__ = ["Ready", "work"]
 
@@ -76,14 +76,30 @@ def _start(server: Any, send: Any, events: queue.SimpleQueue[str]) -> None:
 
 
 def _listen(server: Any, pipe: Any, turns: ReloadTurns, events: queue.SimpleQueue[str]) -> None:
-    """Do what the supervisor says; without it, end."""
+    """Do what the supervisor says; without it, end.
+
+    Nothing but reading happens here: a supervisor that has to wait for a full pipe watches over nobody.
+    """
+    orders: queue.SimpleQueue[Do | None] = queue.SimpleQueue()
+    working = threading.Thread(target=_carry_out, args=(server, turns, orders), name="reloads", daemon=True)
+    working.start()
     while True:
         try:
             message = pipe.recv()
         except (EOFError, OSError):
+            orders.put(None)
             events.put(_GONE)
             return
-        turns.hear(message, server.reload)
+        if isinstance(message, Do):
+            orders.put(message)
+        else:
+            turns.answer(message)
+
+
+def _carry_out(server: Any, turns: ReloadTurns, orders: queue.SimpleQueue[Do | None]) -> None:
+    """One order after the other."""
+    while (order := orders.get()) is not None:
+        turns.carry_out(order, server.reload)
 
 
 def _plain(error: Exception) -> ServingError:

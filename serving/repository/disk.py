@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 
-__all__ = ["Fingerprint", "scan_versions"]
+__all__ = ["Fingerprint", "real_directory", "scan_versions"]
 
-# Relative path, size and time of change of every file, sorted.
-Fingerprint = tuple[tuple[str, int, int], ...]
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Differs as soon as a version's files do.
+
+    Args:
+        directory: the `real_directory` of the model; files of the same sizes and times elsewhere are others.
+        files: relative path, size and time of change of every file, sorted.
+    """
+
+    directory: str
+    files: tuple[tuple[str, int, int], ...]
+
+
+def real_directory(base_path: pathlib.Path) -> str:
+    """Where a model's versions lie, however the way there is written."""
+    try:
+        return os.path.realpath(base_path)
+    except ValueError:  # with a NUL: it leads nowhere
+        return str(base_path)
 
 
 def scan_versions(base_path: pathlib.Path) -> dict[int, Fingerprint]:
@@ -20,6 +39,7 @@ def scan_versions(base_path: pathlib.Path) -> dict[int, Fingerprint]:
         OSError: the disk cannot tell (no permission, too many open files, an input or output error, ...).
     """
     found = {}
+    directory = real_directory(base_path)
     try:
         with os.scandir(base_path) as entries:
             names = [entry.name for entry in entries if _is_version(entry.name) and entry.is_dir()]
@@ -31,7 +51,7 @@ def scan_versions(base_path: pathlib.Path) -> dict[int, Fingerprint]:
             _walk(os.path.join(base_path, name), "", files)
         except (FileNotFoundError, NotADirectoryError):
             continue
-        found[int(name)] = tuple(sorted(files))
+        found[int(name)] = Fingerprint(directory, tuple(sorted(files)))
     return found
 
 

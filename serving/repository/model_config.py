@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -76,6 +77,7 @@ class ModelsReader:
         self._default = default
         self._config_seen = False
         self._override: tuple[tuple[int, ...], list[ModelConfig]] | None = None
+        self._lock = threading.Lock()  # an override that comes now is not taken for the one before it
 
     def stamp(self) -> tuple[int, ...]:
         """The state of `models.config` now."""
@@ -83,16 +85,18 @@ class ModelsReader:
 
     def override(self, models: list[ModelConfig], *, stamp: tuple[int, ...]) -> None:
         """Let these models hold, whatever the root says, while its `models.config` is in the state `stamp`."""
-        self._override = (stamp, models)
+        with self._lock:
+            self._override = (stamp, models)
 
     def __call__(self) -> list[ModelConfig]:
         """The models as `read_models` gives them, and with its errors."""
         config = self._root / CONFIG_NAME
-        if self._override is not None:
-            stamp, models = self._override
-            if stamp == _stamp(config):
-                return models
-            self._override = None
+        with self._lock:
+            if self._override is not None:
+                stamp, models = self._override
+                if stamp == _stamp(config):
+                    return models
+                self._override = None
         if config.is_file():
             self._config_seen = True
         elif self._config_seen:

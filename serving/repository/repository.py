@@ -25,7 +25,7 @@ from serving.errors import (
     RequestError,
     UsageError,
 )
-from serving.repository.disk import Fingerprint, scan_versions
+from serving.repository.disk import Fingerprint, real_directory, scan_versions
 from serving.repository.model_config import ModelConfig
 from serving.repository.retries import LoadRetries
 from serving.repository.versions import LoadedVersion, State, VersionStatus
@@ -125,9 +125,10 @@ class Repository:
         """Check that each of `models` is served as it was wanted; for the answer to a reload.
 
         Raises:
-            RequestError: UNKNOWN if a model has no version that loads, FAILED_PRECONDITION if a label's has none.
+            RequestError: UNKNOWN if a model has no version that loads from where it is wanted, FAILED_PRECONDITION if a
+                label's has none.
         """
-        missing = [model for model in models if model.name not in self._served]
+        missing = [model for model in models if not self._serves(model)]
         if missing:
             reasons = "; ".join(f"{model.name}: {self._why(model)}" for model in missing)
             raise RequestError(
@@ -140,6 +141,13 @@ class Repository:
                     f"Request to assign label to version {model.labels[label]} of model {model.name}, which is not "
                     f"currently available for inference"
                 )
+
+    def _serves(self, model: ModelConfig) -> bool:
+        served, wanted = self._served.get(model.name), real_directory(model.base_path)
+        return served is not None and any(
+            one.fingerprint.directory == wanted
+            for one in served.versions.values()  # the others await replacement
+        )
 
     def _why(self, model: ModelConfig) -> str:
         failed = [status.message for status in self.status(model.name) if status.message]

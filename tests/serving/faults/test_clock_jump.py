@@ -14,6 +14,7 @@ import pytest
 from serving import Client, Retries
 from serving.errors import RequestError
 from serving.options import ServerOptions
+from serving.repository.disk import Fingerprint
 from serving.repository.retries import FIRST_PAUSE_S, LoadRetries
 from serving.security.access import parse_rule
 from serving.security.gate import Gate
@@ -109,12 +110,15 @@ def test_tokens_end_by_the_wall_clock_and_are_valid_again_when_it_is_set_right(s
     ]
 
 
+FILES = Fingerprint("/models/m", ())
+
+
 @pytest.mark.parametrize("years", [YEARS, -YEARS], ids=["ahead", "back"])
 def test_a_failed_load_waits_its_pause(clock, years):
     retries = LoadRetries()
-    retries.failed("m", 1, (), MemoryError())
+    retries.failed("m", 1, FILES, MemoryError())
     clock.ahead = years
-    assert not retries.may_load("m", 1, ())
+    assert not retries.may_load("m", 1, FILES)
     later = LoadRetries(lambda: time.monotonic() + FIRST_PAUSE_S)
     later._failed = retries._failed
-    assert later.may_load("m", 1, ())
+    assert later.may_load("m", 1, FILES)

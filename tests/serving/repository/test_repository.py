@@ -1,6 +1,7 @@
 """The repository with predictors that need no TensorFlow: a version directory holds one file with a number."""
 
 import concurrent.futures
+import os
 import pathlib
 import shutil
 import threading
@@ -10,7 +11,7 @@ import pytest
 from fake_disk import Disk, FakePredictor
 
 from serving.engines.abstract import AbstractPredictor
-from serving.errors import InvalidInputError, NotFoundError, UsageError
+from serving.errors import InvalidInputError, NotFoundError, RequestError, UsageError
 from serving.repository.model_config import ModelConfig, all_versions, latest, specific
 from serving.repository.repository import State
 from serving.repository.versions import LoadedVersion
@@ -272,3 +273,42 @@ def test_a_base_path_that_is_gone_serves_nothing(disk):
     disk.refresh()
     shutil.rmtree(disk.path)
     assert disk.refresh() == []
+
+
+def move(disk: Disk, tmp_path: pathlib.Path, content: str) -> None:
+    """Want the model from another directory, whose files have the sizes and times of those here."""
+    other = tmp_path / "elsewhere" / "m"
+    shutil.copytree(disk.path, other)
+    file, before = other / "1" / "saved_model.pb", disk.path / "1" / "saved_model.pb"
+    file.write_text(content)
+    os.utime(file, ns=(before.stat().st_atime_ns, before.stat().st_mtime_ns))
+    disk.models = [ModelConfig(name="m", base_path=other, policy=all_versions)]
+
+
+def test_the_same_version_from_another_directory_is_loaded(disk, tmp_path):
+    disk.write(1, "1")
+    disk.refresh()
+    move(disk, tmp_path, "2")
+    disk.refresh()
+    assert disk.ask() == 2
+    disk.repository.require(disk.models)
+
+
+def test_another_way_to_the_same_directory_loads_nothing(disk, tmp_path):
+    disk.write(1)
+    disk.refresh()
+    (tmp_path / "link").symlink_to(disk.path)
+    disk.models = [ModelConfig(name="m", base_path=tmp_path / "link", policy=all_versions)]
+    disk.refresh()
+    assert disk.loads == ["1"]
+    disk.repository.require(disk.models)
+
+
+def test_a_model_that_is_still_served_from_its_old_directory_is_not_what_was_wanted(disk, tmp_path):
+    disk.write(1, "1")
+    disk.refresh()
+    move(disk, tmp_path, "x")  # cannot be loaded
+    disk.refresh()
+    assert disk.ask() == 1
+    with pytest.raises(RequestError, match=r"did not become available: m: 1: x"):
+        disk.repository.require(disk.models)

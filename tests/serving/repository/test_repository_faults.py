@@ -76,7 +76,7 @@ def test_files_in_directories_and_behind_links_belong_to_the_fingerprint(tmp_pat
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "7").symlink_to(tmp_path / "real")
     before = scan_versions(tmp_path / "models")
-    assert [name for name, *_ in before[7]] == ["variables/data"]
+    assert [name for name, *_ in before[7].files] == ["variables/data"]
     (tmp_path / "real" / "variables" / "data").write_text("12")
     assert scan_versions(tmp_path / "models") != before
 

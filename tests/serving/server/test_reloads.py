@@ -86,9 +86,9 @@ def test_who_asks_returns_when_it_is_answered():
     turns = ReloadTurns(lambda message: asked.set())
     thread, came = asking(turns)
     assert asked.wait(10)
-    turns.hear(Answer(2, None), print)  # of another
+    turns.answer(Answer(2, None))  # of another
     assert thread.is_alive()
-    turns.hear(Answer(1, None), print)
+    turns.answer(Answer(1, None))
     thread.join(10)
     assert came == [None]
 
@@ -98,7 +98,7 @@ def test_a_failure_elsewhere_is_raised_with_its_code():
     turns = ReloadTurns(lambda message: asked.set())
     thread, came = asking(turns)
     assert asked.wait(10)
-    turns.hear(Answer(1, (3, "it was wrong")), print)
+    turns.answer(Answer(1, (3, "it was wrong")))
     thread.join(10)
     assert isinstance(came[0], InvalidInputError)
     assert came[0].details == "it was wrong"
@@ -119,11 +119,23 @@ def test_going_down_answers_those_that_wait_and_those_that_come():
 def test_a_reload_is_carried_out_and_its_failure_told():
     sent, done = [], []
     turns = ReloadTurns(sent.append)
-    turns.hear(Do(4, "x"), done.append)
+    turns.carry_out(Do(4, "x"), done.append)
 
     def refuse(reload: object) -> None:
         raise InvalidInputError(f"no {reload}")
 
-    turns.hear(Do(5, "y"), refuse)
+    turns.carry_out(Do(5, "y"), refuse)
     assert done == ["x"]
     assert sent == [Done(4, None), Done(5, (grpc.StatusCode.INVALID_ARGUMENT.value[0], "no y"))]
+
+
+def test_one_that_is_going_down_spoils_nobody_elses_reload():
+    sent = []
+    turns = ReloadTurns(sent.append)
+
+    def drained(reload: object) -> None:
+        raise UnavailableError("going down")
+
+    turns.close()
+    turns.carry_out(Do(1, "x"), drained)
+    assert sent == [Done(1, None)]

@@ -1,7 +1,12 @@
 """What passes between supervisor and workers, without processes."""
 
 import multiprocessing
+import pickle
 import queue
+import subprocess
+import sys
+import threading
+import time
 import types
 from typing import Any
 
@@ -9,7 +14,7 @@ import pytest
 
 from serving.options import ServerOptions
 from serving.process import ProcessOptions
-from serving.reloads import Asked, Do, Done, ReloadTurns
+from serving.reloads import Asked, Do, Done, Reload, ReloadTurns
 from serving.supervisor import Supervisor
 from serving.worker import Ready, _listen
 
@@ -39,6 +44,9 @@ def test_a_reload_that_fails_ends_neither_the_worker_nor_later_reloads(error):
     events: queue.SimpleQueue[str] = queue.SimpleQueue()
     sent = []
     _listen(Server(), Pipe(Do(1, "bad"), Do(2, "good")), ReloadTurns(sent.append), events)
+    deadline = time.monotonic() + 10
+    while len(sent) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)  # the orders are carried out beside the listening
     assert done == ["good"]
     assert [message.number for message in sent] == [1, 2]
     assert sent[0].failure == (13, f"{type(error).__name__} in a reload; see the server's log")
@@ -68,3 +76,28 @@ def test_a_reload_before_all_are_ready_reaches_all(tmp_path):
             assert not theirs[0].poll(0)
             supervisor._hear_of_reload(worker, Done(1, None))
         assert theirs[0].poll(10)
+
+
+def test_a_reload_brings_no_tensorflow_into_the_supervisor():
+    message = pickle.dumps(Asked(1, Reload(b"", ())))
+    code = (
+        f"import pickle, sys; pickle.loads({message!r}); import serving.supervisor; print('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_orders_are_read_while_one_is_carried_out():
+    """A supervisor that waits for a full pipe would watch over nobody."""
+    begun, release, sent = threading.Event(), threading.Event(), []
+
+    class Server:
+        def reload(self, reload: str) -> None:
+            begun.set()
+            assert release.wait(10)
+
+    pipe = Pipe(*(Do(number, "x") for number in range(100)))
+    _listen(Server(), pipe, ReloadTurns(sent.append), queue.SimpleQueue())
+    assert begun.wait(10)
+    assert not pipe.messages
+    assert not sent
+    release.set()
