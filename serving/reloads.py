@@ -9,6 +9,7 @@ The process that a reload comes to sends the supervisor `Asked`; all processes r
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import itertools
 import logging
@@ -20,7 +21,7 @@ import grpc
 
 from serving.errors import RequestError, UnavailableError, error_for
 
-__all__ = ["Answer", "Asked", "Do", "Done", "Reload", "ReloadOrder", "ReloadTurns"]
+__all__ = ["Answer", "Asked", "Do", "Done", "Reload", "ReloadOrder", "ReloadTurns", "going_down"]
 
 logger = logging.getLogger("serving")
 
@@ -137,7 +138,7 @@ class ReloadTurns:
         self._send = send
         self._tickets = itertools.count(1)
         self._lock = threading.Lock()
-        self._waiting: dict[int, tuple[threading.Event, list[Failure | None]]] = {}
+        self._waiting: dict[int, concurrent.futures.Future[Failure | None]] = {}
         self._closed = False
 
     def everywhere(self, reload: Any) -> None:
@@ -146,18 +147,15 @@ class ReloadTurns:
         Raises:
             RequestError: the first failure of a process; UNAVAILABLE if this one is going down.
         """
-        answered, answer = threading.Event(), []
+        answer: concurrent.futures.Future[Failure | None] = concurrent.futures.Future()
         ticket = next(self._tickets)
         with self._lock:
             if self._closed:
-                raise _going_down()
-            self._waiting[ticket] = (answered, answer)
+                raise going_down()
+            self._waiting[ticket] = answer
         self._send(Asked(ticket, reload))
-        answered.wait()
-        if not answer:
-            raise _going_down()
-        if answer[0] is not None:
-            number, details = answer[0]
+        if (failure := answer.result()) is not None:
+            number, details = failure
             raise error_for(_CODES[number], details)
 
     def carry_out(self, order: Do, carry_out: Callable[[Any], None]) -> None:
@@ -168,17 +166,17 @@ class ReloadTurns:
     def answer(self, message: Answer) -> None:
         """All have done what this process asked for."""
         with self._lock:
-            answered, answer = self._waiting.pop(message.ticket, (threading.Event(), []))
-        answer.append(message.failure)
-        answered.set()
+            answer = self._waiting.pop(message.ticket, None)
+        if answer is not None:
+            answer.set_result(message.failure)
 
     def close(self) -> None:
         """Nobody answers any more: who waits is told that this process is going down."""
         with self._lock:
             self._closed = True
             waiting, self._waiting = self._waiting, {}
-        for answered, _ in waiting.values():
-            answered.set()
+        for answer in waiting.values():
+            answer.set_exception(going_down())
 
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -195,5 +193,6 @@ def _failure_of(carry_out: Callable[[Any], None], reload: Any) -> Failure | None
     return None
 
 
-def _going_down() -> UnavailableError:
+def going_down() -> UnavailableError:
+    """For who asks a process that is ending."""
     return UnavailableError("The server is going down; the reload may not have been carried out.")

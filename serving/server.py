@@ -17,12 +17,12 @@ from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from serving.api.service import Service
 from serving.engines.abstract import AbstractPredictor
-from serving.errors import ServerStartError, UnavailableError, UsageError
+from serving.errors import ServerStartError, UsageError
 from serving.loading import Loader
 from serving.metrics import Metrics
 from serving.options import ServerOptions, join_host_port
 from serving.published import SERVICE_NAMES, ModelServerConfig
-from serving.reloads import Reload
+from serving.reloads import Reload, going_down
 from serving.repository import model_config
 from serving.repository.repository import Repository
 from serving.rpc import health, reflection
@@ -157,7 +157,7 @@ class Server:
             if self._loading:
                 self._refresh()
                 if self._stopping.is_set():
-                    raise UnavailableError("The server is going down; the reload may not have been carried out.")
+                    raise going_down()
                 self.repository.require(models)
 
     def _reload(self, config: Any) -> None:

@@ -17,10 +17,10 @@ OVERDUE_S = 0.02  # a call expected to be short that takes so long was misjudged
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Place:
-    """Who holds it may run calls, one after the other; as yet, none."""
+    """Who holds it may run calls, one after the other; `expected_s` is the length of the one that comes or runs."""
 
-    begun_at: float = math.inf
-    is_long: bool = False
+    expected_s: float
+    begun_at: float = math.inf  # as yet, none runs
 
 
 class Places:
@@ -47,14 +47,14 @@ class Places:
             return None
         if expected_s < LONG_S and self._quick() >= self._quick_workers:
             return None
-        place = Place()
+        place = Place(expected_s)
         self._held.add(place)
         return place
 
     def begin(self, place: Place, expected_s: float) -> None:
         """A call begins in `place`."""
+        place.expected_s = expected_s
         place.begun_at = self._clock()
-        place.is_long = expected_s >= LONG_S
 
     def free(self, place: Place) -> None:
         """Give `place` back."""
@@ -62,4 +62,4 @@ class Places:
 
     def _quick(self) -> int:
         before = self._clock() - OVERDUE_S
-        return sum(not place.is_long and place.begun_at > before for place in self._held)
+        return sum(place.expected_s < LONG_S and place.begun_at > before for place in self._held)

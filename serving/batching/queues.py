@@ -78,10 +78,9 @@ class NaturalQueue(AbstractQueue):
         """Do what waits if it is short, else see that a thread does it."""
         with self._lock:
             place = self._take_place()
-            short = self._expected_s(self._together()) < INLINE_S
         if place is None:
             return
-        if short:
+        if place.expected_s < INLINE_S:
             self._work(place, rounds=1)
         else:
             self._hand_on(place)

@@ -262,14 +262,19 @@ def test_calls_of_unknown_length_do_not_leave_two_at_a_time_for_ever(pool):
     queue = predictor._queues[KEY]
     queue._places._clock = lambda: 0.0
 
+    queue._note = lambda *_: None  # whatever this machine's clock says
+
     def ask(count: int) -> None:
         for _ in range(count):
             predictor.run(KEY, rows(99))
 
-    list(pool.map(ask, [20] * 8))
-    assert engine.most_running == 2  # nothing was known yet
-    queue._mean_s, queue._note, engine.most_running = 2e-3, lambda *_: None, 0  # whatever this machine's clock says
-    list(pool.map(ask, [20] * 8))
+    futures = [pool.submit(ask, 40) for _ in range(8)]
+    wait_for(lambda: engine.most_running == 2)  # nothing is known yet
+    queue._mean_s, seen = 2e-3, len(engine.calls)
+    wait_for(lambda: len(engine.calls) > seen + 8)  # by then each worker has asked for its place again
+    engine.most_running = 0
+    for future in futures:
+        future.result(30)
     assert engine.most_running == 1
 
 

@@ -1,8 +1,7 @@
 """What is wrong with the body of a request, in TensorFlow Serving's words: inputs, instances and examples."""
 
-import json
-
 import pytest
+from post_errors import check_post_error
 
 IMAGE = [[[[0]] * 28] * 28]
 ROW = "Failed to process element: {} of 'instances' list. "
@@ -244,9 +243,7 @@ ERRORS = [
     ("path", "document", "status", "text"), [row[1:] for row in ERRORS], ids=[row[0] for row in ERRORS]
 )
 def test_post_error(rest, path, document, status, text):
-    response = rest.post(f"/v1/models/{path}", content=json.dumps(document))
-    assert response.json() == {"error": text}
-    assert response.status_code == status
+    check_post_error(rest, path, document, status, text)
 
 
 def test_classify_on_a_predict_signature(rest):
